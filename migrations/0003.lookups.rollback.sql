@@ -1,0 +1,5 @@
+DROP TABLE news;
+DROP TABLE regionals;
+DROP TABLE map_projection_systems;
+DROP TABLE classifications;
+DROP TABLE categories;

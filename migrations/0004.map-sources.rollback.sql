@@ -1,0 +1,2 @@
+DROP TABLE map_sources;
+DROP TABLE credentials;

@@ -1,0 +1,118 @@
+"""Mapsets, their sources, the history of their status and their revisions."""
+
+from typing import Any
+
+import peewee
+from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
+
+from satupeta_server.models.base import BaseModel, Record, now, reference
+from satupeta_server.models.categories import Category
+from satupeta_server.models.classifications import Classification
+from satupeta_server.models.map_projection_systems import MapProjectionSystem
+from satupeta_server.models.map_sources import MapSource
+from satupeta_server.models.organizations import Organization
+from satupeta_server.models.regionals import Regional
+from satupeta_server.models.users import User
+
+STATUSES = ("on_verification", "approved", "rejected")
+DATA_STATUSES = ("sementara", "tetap")
+COVERAGES = ("desa", "kecamatan", "kabupaten", "provinsi")
+
+BoundingBox = tuple[float, float, float, float]
+
+
+class BoundingBoxField(peewee.Field):  # type: ignore[type-arg]
+    """West, south, east and north in degrees, as PostgreSQL's ``box``.
+
+    A box that crosses the antimeridian has its east below its west; the database keeps that
+    edge 360 degrees further east, so that the box stays one.
+    """
+
+    field_type = "box"
+
+    def db_value(self, value: BoundingBox | None) -> str | None:
+        """Give the text form of a box."""
+        if value is None:
+            return None
+        west, south, east, north = value
+        return f"({west!r},{south!r}),({east + 360 if east < west else east!r},{north!r})"
+
+    def python_value(self, value: Any) -> BoundingBox | None:
+        """Read the text form of a box, which names the upper right corner first."""
+        if value is None or isinstance(value, tuple):
+            return value
+        east, north, west, south = (float(part) for part in value.strip("()").replace("),(", ",").split(","))
+        return west, south, east - 360 if east > 180 else east, north
+
+
+class Mapset(Record):
+    """A map layer by its WMS address, with its metadata and the state of its verification."""
+
+    name = peewee.TextField()
+    description = peewee.TextField(null=True)
+    scale = peewee.TextField(null=True)
+    layer_url = peewee.TextField(null=True)
+    metadata_url = peewee.TextField(null=True)
+    status_validation = peewee.TextField(default="on_verification")
+    data_status = peewee.TextField(default="sementara")
+    data_update_period = peewee.TextField(null=True)
+    data_version = peewee.TextField(null=True)
+    coverage_level = peewee.TextField(null=True)
+    coverage_area = peewee.TextField(null=True)
+    classification_id = reference(Classification, "classification_id")
+    category_id = reference(Category, "category_id")
+    projection_system_id = reference(MapProjectionSystem, "projection_system_id")
+    producer_id = reference(Organization, "producer_id")
+    regional_id = reference(Regional, "regional_id")
+    temporal_start = DateTimeTZField(null=True)
+    temporal_end = DateTimeTZField(null=True)
+    bounding_box = BoundingBoxField(null=True)
+    notes = peewee.TextField(null=True)
+    is_popular = peewee.BooleanField(default=False)
+    is_active = peewee.BooleanField(default=True)
+    created_by = reference(User, "created_by", null=True)
+    updated_by = reference(User, "updated_by", null=True)
+
+    class Meta:
+        table_name = "mapsets"
+
+
+class MapsetSource(BaseModel):
+    """That a mapset comes from a map source, and at which place it names it."""
+
+    id = None
+    mapset_id = reference(Mapset, "mapset_id")
+    map_source_id = reference(MapSource, "map_source_id")
+    position = peewee.SmallIntegerField()
+
+    class Meta:
+        table_name = "mapset_sources"
+        primary_key = peewee.CompositeKey("mapset_id", "map_source_id")
+
+
+class MapsetHistory(BaseModel):
+    """A change of a mapset's status: by whom, when, to what, with which note."""
+
+    mapset_id = reference(Mapset, "mapset_id")
+    validation_type = peewee.TextField()
+    notes = peewee.TextField(null=True)
+    user_id = reference(User, "user_id")
+    created_at = DateTimeTZField(default=now)
+
+    class Meta:
+        table_name = "mapset_histories"
+
+
+class MapsetRevision(BaseModel):
+    """The state that one change of a mapset left."""
+
+    id = None
+    mapset_id = reference(Mapset, "mapset_id")
+    revision = peewee.IntegerField()
+    user_id = reference(User, "user_id")
+    created_at = DateTimeTZField(default=now)
+    state = BinaryJSONField()
+
+    class Meta:
+        table_name = "mapset_revisions"
+        primary_key = peewee.CompositeKey("mapset_id", "revision")

@@ -1,0 +1,288 @@
+"""Every setting, read once from the environment and from ``.env``, typed and frozen."""
+
+import base64
+import binascii
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from satupeta_server.errors import StartError
+
+_MEGABYTE = 1024 * 1024
+_DEFAULT_SECRETS = {
+    "admin", "changeme", "default", "minio", "minio123", "minioadmin", "password", "postgres",
+    "root", "rahasia", "satupeta", "secret",
+}  # fmt: skip
+
+
+class Settings(BaseSettings):
+    """The settings of one process.
+
+    Raises pydantic's ValidationError; :func:`load_settings` turns that into sentences.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    project_name: str = Field("Satu Peta", description="Name shown on pages and in the API's document.")
+    environment: Literal["development", "production"] = Field(
+        "development",
+        description="`development` or `production`; production refuses missing or weak secrets.",
+    )
+    debug: bool = Field(
+        default=False, description="Log what a developer needs; never changes an answer."
+    )
+    host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(5000, ge=0, le=65535, description="Port that the API listens on.")
+    workers: int = Field(1, ge=1, le=64, description="API processes that share the port.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="Least severe level that is logged."
+    )
+    data_dir: Path = Field(
+        Path("var"),
+        description="Folder of the embedded servers, of generated secrets and of `accounts.json`.",
+    )
+    public_url: str | None = Field(
+        None,
+        description="Address under which users reach the API, for links; default `http://HOST:PORT`.",
+    )
+
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL 15 or newer; without it the embedded one is used."
+    )
+    database_pool_size: int = Field(
+        10, ge=1, le=200, description="Connections to PostgreSQL of each API process."
+    )
+    database_timeout_seconds: float = Field(
+        10, gt=0.5, le=120, description="Longest wait for a connection or a statement."
+    )
+
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Signs the access and refresh tokens; at least 32 characters. "
+        "Generated into DATA_DIR in development.",
+    )
+    algorithm: Literal["HS256", "HS384", "HS512"] = Field(
+        "HS256", description="The one algorithm of the tokens' signatures."
+    )
+    access_token_expire_minutes: int = Field(
+        480, ge=1, le=43_200, description="Lifetime of an access token."
+    )
+    refresh_token_expire_days: int = Field(
+        7, ge=1, le=365, description="Lifetime of a refresh token; each refresh gives a new one."
+    )
+    session_lifetime_days: int = Field(
+        30, ge=1, le=365, description="Absolute lifetime of a session, however often refreshed."
+    )
+    encryption_keys: SecretStr | None = Field(
+        None,
+        description="JSON object of key id to base64 of 32 random bytes, for stored credentials; "
+        "the first encrypts, all decrypt. Generated into DATA_DIR in development.",
+    )
+    bcrypt_rounds: int = Field(12, ge=4, le=16, description="Cost of a password's hash.")
+    login_delay_ceiling_seconds: float = Field(
+        8, ge=0, le=60, description="Longest delay of a login after many failures of its account."
+    )
+    password_reset_hours: int = Field(
+        24, ge=1, le=168, description="How long a one-time link for a new password is valid."
+    )
+
+    allowed_origins: list[str] = Field(
+        [
+            "http://localhost:3000", "http://127.0.0.1:3000",
+            "http://localhost:4000", "http://127.0.0.1:4000",
+        ],
+        description="JSON list of origins that may call the API from a browser.",
+    )  # fmt: skip
+
+    minio_endpoint_url: str | None = Field(
+        None, description="S3 endpoint; without it the embedded store is used."
+    )
+    minio_root_user: str | None = Field(None, description="Access key of the object store.")
+    minio_root_password: SecretStr | None = Field(
+        None, description="Secret key of the object store."
+    )
+    minio_secure: bool = Field(
+        default=False, description="Use TLS where MINIO_ENDPOINT_URL names no scheme."
+    )
+    minio_bucket_name: str = Field("satupeta", description="Bucket of the uploaded files.")
+    minio_region: str | None = Field(None, description="Region of the bucket, if the store has any.")
+
+    max_upload_size: int = Field(
+        100 * _MEGABYTE, ge=1, le=5 * 1024 * _MEGABYTE, description="Largest upload, in bytes."
+    )
+    max_body_size: int = Field(
+        2 * _MEGABYTE, ge=1024, le=64 * _MEGABYTE, description="Largest JSON body, in bytes."
+    )
+    max_image_pixels: int = Field(
+        50_000_000, ge=1, description="Most pixels that an uploaded image may have."
+    )
+    allowed_extensions: list[str] = Field(
+        ["jpg", "jpeg", "png", "gif", "webp", "pdf", "csv", "json", "geojson", "txt",
+         "doc", "docx", "xls", "xlsx", "zip"],
+        description="JSON list of the extensions that may be uploaded.",
+    )  # fmt: skip
+    list_limit: int = Field(
+        1000, ge=1, le=100_000, description="Rows of mapsets, news and regionals at most in one list."
+    )
+    reverify_on_edit: bool = Field(
+        default=False, description="An approved mapset that is edited returns to verification."
+    )
+    timezone: str = Field("Asia/Jakarta", description="Time zone of the times in answers.")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _strong_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            text = value.get_secret_value()
+            if len(text) < 32 or len(set(text)) < 10 or is_default_secret(text):
+                raise ValueError("is too weak; use at least 32 random characters")
+        return value
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _whole_encryption_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_encryption_keys(value.get_secret_value())
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        parts = urlsplit(value.get_secret_value())
+        # Deployments of the older backend name SQLAlchemy's driver here: postgresql+asyncpg://
+        scheme = parts.scheme.partition("+")[0]
+        if scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
+            raise ValueError("must look like postgresql://user:password@host:5432/database")
+        return SecretStr(urlunsplit(("postgresql", *parts[1:])))
+
+    @field_validator("minio_endpoint_url", "public_url")
+    @classmethod
+    def _endpoint(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value if "://" in value else f"//{value}")
+        if parts.scheme not in ("", "http", "https") or not parts.hostname:
+            raise ValueError("must look like http://host:9000")
+        return value.rstrip("/")
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if not re.fullmatch(r"https?://[^/\s]+", origin):
+                raise ValueError(f"has an entry that is no origin: {origin!r}")
+        return value
+
+    @field_validator("allowed_extensions")
+    @classmethod
+    def _extensions(cls, value: list[str]) -> list[str]:
+        return [extension.lower().lstrip(".") for extension in value]
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("is no known time zone; use one such as Asia/Jakarta")
+        return value
+
+    @model_validator(mode="after")
+    def _store_has_keys(self) -> Self:
+        if self.minio_endpoint_url and not (self.minio_root_user and self.minio_root_password):
+            raise ValueError(
+                "MINIO_ROOT_USER and MINIO_ROOT_PASSWORD must be set with MINIO_ENDPOINT_URL"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _production_secrets(self) -> Self:
+        if self.environment != "production":
+            return self
+        for name in ("secret_key", "encryption_keys", "database_url", "minio_endpoint_url"):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name.upper()} must be set in production")
+        if self.minio_root_password and is_default_secret(
+            self.minio_root_password.get_secret_value()
+        ):
+            raise ValueError("MINIO_ROOT_PASSWORD is a default password; choose another one")
+        if self.database_url:
+            password = urlsplit(self.database_url.get_secret_value()).password
+            if password and is_default_secret(password):
+                raise ValueError("DATABASE_URL has a default password; choose another one")
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """The address of the server, without the prefix ``/api``."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the times in answers."""
+        return ZoneInfo(self.timezone)
+
+    def encryption_key_ring(self) -> dict[str, bytes]:
+        """The keys of stored credentials by their ids, the encrypting one first."""
+        if self.encryption_keys is None:
+            raise StartError("ENCRYPTION_KEYS is not set.")
+        return parse_encryption_keys(self.encryption_keys.get_secret_value())
+
+
+def is_default_secret(text: str) -> bool:
+    """Tell whether a secret is one that installations come with."""
+    plain = re.sub(r"[^a-z0-9]", "", text.lower())
+    return plain in _DEFAULT_SECRETS or plain.startswith(("changeme", "changethis", "yoursecret"))
+
+
+def parse_encryption_keys(text: str) -> dict[str, bytes]:
+    """Read ENCRYPTION_KEYS.
+
+    Raises ValueError when it is not a JSON object of key ids to base64 of 32 bytes each.
+    """
+    import orjson  # noqa: PLC0415  kept out of the command line's start
+
+    shape = 'must be a JSON object such as {"2026-01": "<base64 of 32 random bytes>"}'
+    try:
+        keys = {
+            key_id: base64.b64decode(value, validate=True)
+            for key_id, value in orjson.loads(text).items()
+        }
+    except (AttributeError, TypeError, ValueError, binascii.Error) as error:
+        raise ValueError(shape) from error
+    if not keys or any(len(key) != 32 or not key_id for key_id, key in keys.items()):
+        raise ValueError(shape)
+    return keys
+
+
+def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
+    """Read the settings from the environment and ``env_file``, where it exists.
+
+    Raises StartError with a sentence for each setting that is missing, weak or impossible.
+    """
+    try:
+        return Settings(_env_file=env_file, **overrides)
+    except ValidationError as error:
+        raise StartError(" ".join(_sentence(dict(one)) for one in error.errors())) from None
+    except Exception as error:
+        # pydantic-settings refuses a list that is not JSON before any validator sees it.
+        name = re.search(r'field "(\w+)"', str(error))
+        if name is None:
+            raise
+        raise StartError(f"{name[1].upper()} must be JSON, such as a list in brackets.") from None
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    name = "_".join(str(part) for part in error["loc"][:1]).upper()
+    if not name:
+        return f"{reason}."
+    if error["type"] == "value_error":
+        return f"{name} {reason}."
+    return f"{name} is not possible: {reason[:1].lower()}{reason[1:]}."
