@@ -1,8 +1,10 @@
 """Mapsets, their sources, the history of their status and their revisions."""
 
+import math
 from typing import Any
 
 import peewee
+from peewee import SQL, NodeList, Value, fn
 from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 
 from satupeta_server.models.base import BaseModel, Record, now, reference
@@ -19,6 +21,17 @@ DATA_STATUSES = ("sementara", "tetap")
 COVERAGES = ("desa", "kecamatan", "kabupaten", "provinsi")
 
 BoundingBox = tuple[float, float, float, float]
+
+
+def is_bounding_box(box: tuple[float, ...]) -> bool:
+    """Tell whether numbers are west, south, east and north in degrees.
+
+    An east below the west means that the box crosses the antimeridian.
+    """
+    if len(box) != 4 or not all(math.isfinite(number) for number in box):
+        return False
+    west, south, east, north = box
+    return abs(west) <= 180 and abs(east) <= 180 and -90 <= south <= north <= 90
 
 
 class BoundingBoxField(peewee.Field):  # type: ignore[type-arg]
@@ -116,3 +129,26 @@ class MapsetRevision(BaseModel):
     class Meta:
         table_name = "mapset_revisions"
         primary_key = peewee.CompositeKey("mapset_id", "revision")
+
+
+def record_revisions(condition: Any, user_id: Any) -> Any:
+    """The statement that keeps the present state of the mapsets that meet a condition.
+
+    The state is the row as it stands, with ``source_id``, the ids of its map sources in order.
+    """
+    ordered = NodeList((MapsetSource.map_source_id, SQL("ORDER BY"), MapsetSource.position))
+    sources = MapsetSource.select(fn.json_agg(ordered)).where(MapsetSource.mapset_id == Mapset.id)
+    state = fn.to_jsonb(Mapset._meta.table).concat(
+        fn.jsonb_build_object(SQL("'source_id'"), fn.coalesce(sources, SQL("'[]'::json")))
+    )
+    rows = Mapset.select(Mapset.id, Mapset.revision, Value(user_id), fn.now(), state)
+    return MapsetRevision.insert_from(
+        rows.where(condition),
+        [
+            MapsetRevision.mapset_id,
+            MapsetRevision.revision,
+            MapsetRevision.user_id,
+            MapsetRevision.created_at,
+            MapsetRevision.state,
+        ],
+    ).as_rowcount()

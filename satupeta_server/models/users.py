@@ -1,5 +1,7 @@
 """Users."""
 
+import uuid
+
 import peewee
 from playhouse.postgres_ext import DateTimeTZField
 
@@ -7,6 +9,9 @@ from satupeta_server.models.base import Record, reference
 from satupeta_server.models.files import File
 from satupeta_server.models.organizations import Organization
 from satupeta_server.models.roles import Role
+
+SYSTEM_USER_ID = uuid.UUID("01968b53-a910-7000-8000-000000000001")
+"""The reserved user to whom belongs what no person did."""
 
 
 class User(Record):

@@ -1,0 +1,101 @@
+"""Wiring: settings become services, routes become an application."""
+
+import logging
+from typing import Any
+
+import tornado.web
+
+from satupeta_server import database
+from satupeta_server.errors import StartError
+from satupeta_server.handlers.base import Access, BaseHandler, NotFoundHandler, RequestsUnderWay
+from satupeta_server.handlers.pages import HomeHandler
+from satupeta_server.openapi import make_document
+from satupeta_server.routes import PREFIX, ROUTES, Route
+from satupeta_server.security.permissions import GRANTS, PUBLIC_ACCESS
+from satupeta_server.services.container import Services, make_services
+from satupeta_server.settings import Settings
+from satupeta_server.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+
+class Application(tornado.web.Application):
+    """The API, with what must be closed when it ends."""
+
+    def __init__(self, settings: Settings, services: Services, storage: Storage) -> None:
+        self.services = services
+        self.storage = storage
+        document = make_document(settings.project_name, settings.base_url)
+        requests = RequestsUnderWay()
+        super().__init__(
+            [_rule(route, services, PREFIX) for route in ROUTES]
+            + [_rule(route, services, "") for route in ROUTES if route.handler is HomeHandler],
+            default_handler_class=NotFoundHandler,
+            default_handler_args={"services": services, "access": Access({})},
+            compress_response=True,
+            allowed_origins=frozenset(settings.allowed_origins),
+            document=document,
+            requests=requests,
+            log_function=log_request,
+        )
+        self.requests = requests
+
+    async def finish_requests(self) -> None:
+        """Wait until every request under way has been answered."""
+        await self.requests.finished()
+
+    async def close(self) -> None:
+        """Close the connections to the database and to the store."""
+        await database.database.aio_close()
+        self.storage.close()
+
+
+def make_app(settings: Settings) -> Application:
+    """Build the application; nothing is connected yet.
+
+    Raises StartError for a route that names no permission, or one that the table lacks.
+    """
+    check_routes(ROUTES)
+    database.connect(settings)
+    storage = Storage(settings)
+    return Application(settings, make_services(settings, storage), storage)
+
+
+def check_routes(routes: tuple[Route, ...]) -> None:
+    """Hold the rule that every method names its permission or says that it is public.
+
+    Raises StartError that names the route.
+    """
+    for route in routes:
+        if not route.operations:
+            raise StartError(f"The route {route.path} names no permission.")
+        for method, operation in route.operations.items():
+            if operation.permission not in GRANTS and operation.permission != PUBLIC_ACCESS:
+                raise StartError(
+                    f"{method} {route.path} names the unknown permission {operation.permission!r}."
+                )
+            if getattr(route.handler, method.lower()) is _unimplemented(method):
+                raise StartError(f"{method} {route.path} has no handler's method.")
+
+
+def _unimplemented(method: str) -> Any:
+    return getattr(tornado.web.RequestHandler, method.lower())
+
+
+def _rule(route: Route, services: Services, prefix: str) -> tuple[str, Any, dict[str, Any]]:
+    arguments = {"services": services, "access": route.access, **route.options}
+    return f"{prefix}{route.pattern}", route.handler, arguments
+
+
+def log_request(handler: tornado.web.RequestHandler) -> None:
+    """Log one answered request; of its address only the path, since people search for names."""
+    request, status = handler.request, handler.get_status()
+    logger.log(
+        logging.WARNING if status >= 500 else logging.INFO,
+        "%s %s %d %.1f ms %s",
+        request.method,
+        request.path,
+        status,
+        request.request_time() * 1000,
+        handler.request_id if isinstance(handler, BaseHandler) else "-",
+    )

@@ -1,0 +1,1 @@
+"""The API's handlers: parse, validate, call a service, write."""

@@ -1,0 +1,366 @@
+"""What all handlers share: who calls, what they may, CORS, ETag, errors, bodies."""
+
+import asyncio
+import hashlib
+import http
+import logging
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+from tornado import httputil, iostream
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from satupeta_server.errors import (
+    STATUS,
+    AppError,
+    BadRequestError,
+    MethodNotAllowedError,
+    NotAuthenticatedError,
+    NotFoundError,
+    UnavailableError,
+    invalid,
+)
+from satupeta_server.handlers.bodies import BodyReader, JsonReader
+from satupeta_server.messages import Language, preferred_language
+from satupeta_server.models.base import new_id
+from satupeta_server.queries.values import ValueProblem, parse_uuid
+from satupeta_server.schemas.base import is_storable
+from satupeta_server.security.callers import Caller
+from satupeta_server.security.permissions import ANONYMOUS, PUBLIC_ACCESS, granted_scope
+from satupeta_server.services.records import Document, Revisions
+
+if TYPE_CHECKING:
+    from satupeta_server.services.container import Services
+
+logger = logging.getLogger(__name__)
+
+Reader = TypeVar("Reader")
+
+ALLOWED_HEADERS = (
+    "Authorization, Content-Type, Accept, Accept-Language, If-Match, If-None-Match, "
+    "Idempotency-Key, X-Request-Id"
+)
+EXPOSED_HEADERS = "ETag, Link, Location, Retry-After, X-Request-Id"
+PREFLIGHT_SECONDS = 7200
+RETRY_AFTER_SECONDS = 5
+LINGER_SECONDS = 0.5
+"""How long a refused body is still read, so that its sender gets to read the refusal."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ENTITY_TAG = re.compile(r'(?:W/)?"?(\d+)(?:-[0-9a-f]*)?"?')
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a route grants: for each method the permission that it needs, or "public"."""
+
+    permissions: Mapping[str, str]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods that the route knows, OPTIONS included."""
+        return [*self.permissions, "OPTIONS"]
+
+
+class RequestsUnderWay:
+    """Knows whether any request is being answered, so that the end can wait for it."""
+
+    def __init__(self) -> None:
+        self._handlers: set[RequestHandler] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def begin(self, handler: RequestHandler) -> None:
+        """Note a request that has begun."""
+        self._handlers.add(handler)
+        self._idle.clear()
+
+    def end(self, handler: RequestHandler) -> None:
+        """Note a request that was answered, or whose client has gone."""
+        self._handlers.discard(handler)
+        if not self._handlers:
+            self._idle.set()
+
+    async def finished(self) -> None:
+        """Wait until no request is under way."""
+        await self._idle.wait()
+
+
+@stream_request_body
+class BaseHandler(RequestHandler):
+    """A request, from its headers to its answer; knows no subject."""
+
+    caller: Caller = Caller()
+    request_id: str = ""
+
+    def initialize(self, services: "Services", access: Access, **options: Any) -> None:
+        """Take the route's part; Tornado calls this before anything else."""
+        self.services = services
+        self.access = access
+        self.options_of_route = options
+        self.reader: BodyReader | None = None
+        self._revision: int | None = None
+        self.settings["requests"].begin(self)
+
+    # Before the handler's method
+
+    def set_default_headers(self) -> None:
+        """Set what every answer carries, errors too: Tornado calls this again for them."""
+        self.clear_header("Server")
+        self.request_id = self.request_id or self._given_request_id() or new_id().hex
+        self.set_header("X-Request-Id", self.request_id)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Vary", "Origin, Authorization, Accept-Encoding")
+        self.set_header("Cache-Control", "no-store")
+        origin = self.request.headers.get("Origin")
+        if origin in self.settings["allowed_origins"]:
+            self.set_header("Access-Control-Allow-Origin", origin)
+            self.set_header("Access-Control-Expose-Headers", EXPOSED_HEADERS)
+
+    async def prepare(self) -> None:
+        """Find out who calls and whether they may, before any of the body is read."""
+        if self.request.method == "OPTIONS":
+            return
+        permission = self.access.permissions.get(self.request.method or "")
+        if permission is None:
+            raise MethodNotAllowedError
+        self._set_cache_control()
+        await self._find_caller(permission)
+        if permission != PUBLIC_ACCESS:
+            self.caller.scope(permission)
+        if self.request.method in ("POST", "PATCH"):
+            self.reader = self.make_reader()
+            self.reader.check_length(self._content_length() or 0)
+
+    async def _find_caller(self, permission: str) -> None:
+        address, token = self.request.remote_ip, self.bearer_token()
+        self.caller = Caller(address=address, request_id=self.request_id)
+        if token is None or permission == PUBLIC_ACCESS:
+            return
+        try:
+            sessions = self.services.sessions
+            self.caller = await sessions.authenticate(token, address, self.request_id)
+        except NotAuthenticatedError:
+            # The portal goes on sending its first token after a refresh (contract, 2.9), so
+            # what everybody may read is answered to it as to everybody.
+            is_public = granted_scope(ANONYMOUS, permission) is not None
+            if self.request.method != "GET" or not is_public:
+                raise
+
+    def bearer_token(self) -> str | None:
+        """Give the token of the Authorization header (RFC 6750, 2.1), if there is one."""
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        return token.strip() or None if scheme.lower() == "bearer" else None
+
+    def _set_cache_control(self) -> None:
+        """Let what is the same for everybody be stored, if it is asked for anew each time."""
+        if self.request.method == "GET" and "Authorization" not in self.request.headers:
+            self.set_header("Cache-Control", "public, no-cache")
+
+    def _given_request_id(self) -> str | None:
+        given = self.request.headers.get("X-Request-Id", "")
+        return given if _REQUEST_ID.fullmatch(given) else None
+
+    def options(self, *_path: str) -> None:
+        """Answer a preflight request (Fetch standard, CORS protocol)."""
+        self.set_status(204)
+        self.set_header("Allow", ", ".join(self.access.methods))
+        self.set_header("Cache-Control", f"max-age={PREFLIGHT_SECONDS}")
+        if "Access-Control-Allow-Origin" in self._headers:
+            self.set_header("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE, OPTIONS")
+            self.set_header("Access-Control-Allow-Headers", ALLOWED_HEADERS)
+            self.set_header("Access-Control-Max-Age", str(PREFLIGHT_SECONDS))
+
+    # The body
+
+    def make_reader(self) -> BodyReader:
+        """Choose how the body is read; JSON unless a handler says otherwise."""
+        return JsonReader(self.services.settings.max_body_size)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Take a piece of the body; a bad one is answered at once, not when it has arrived."""
+        if self.reader is None or self._finished:
+            return
+        try:
+            self.reader.feed(chunk)
+        except AppError as error:
+            self._answer_error(error)
+
+    def json_body(self) -> dict[str, Any]:
+        """Give the body as an object; raises BadRequestError or InvalidError."""
+        return self.arrived(JsonReader).value()
+
+    def arrived(self, kind: type[Reader]) -> Reader:
+        """Give the reader of a body that has arrived whole and was not refused."""
+        if self._finished or not isinstance(self.reader, kind):
+            raise BadRequestError
+        return self.reader
+
+    def _content_length(self) -> int | None:
+        length = self.request.headers.get("Content-Length", "")
+        return int(length) if length.isascii() and length.isdigit() else None
+
+    def on_finish(self) -> None:
+        """Let go of the body; do not go on receiving a large one that was refused."""
+        self.settings["requests"].end(self)
+        if self.reader is not None:
+            self.reader.close()
+        is_small = (self._content_length() or 0) <= self.services.settings.max_body_size
+        is_chunked = "Transfer-Encoding" in self.request.headers
+        if self._status_code >= 400 and (is_chunked or not is_small):
+            stream = getattr(self.request.connection, "stream", None)
+            if isinstance(stream, iostream.IOStream):
+                asyncio.get_running_loop().call_later(LINGER_SECONDS, stream.close)
+
+    def on_connection_close(self) -> None:
+        """Let go of a body that will never be whole."""
+        self.settings["requests"].end(self)
+        if self.reader is not None:
+            self.reader.close()
+
+    # Parameters
+
+    def parameters(self) -> Mapping[str, Sequence[str]]:
+        """Give the query parameters as texts; raises BadRequestError or InvalidError."""
+        decoded: dict[str, list[str]] = {}
+        for name, values in self.request.query_arguments.items():
+            try:
+                decoded[name] = [value.decode() for value in values]
+            except UnicodeDecodeError:
+                raise BadRequestError from None
+            if not all(is_storable(value) for value in decoded[name]):
+                raise invalid(name if name.isidentifier() else "query", "not_text_safe")
+        return decoded
+
+    def record_id(self, text: str) -> uuid.UUID:
+        """Read an id of the path; raises NotFoundError for what cannot be one."""
+        try:
+            return parse_uuid(text)
+        except ValueProblem:
+            raise NotFoundError from None
+
+    def expected_revisions(self) -> Revisions:
+        """Read If-Match (RFC 9110, 13.1.1): revisions, or ETags, which begin with one.
+
+        None means any revision; a tag that names none matches none.
+        """
+        header = self.request.headers.get("If-Match")
+        if header is None or header.strip() == "*":
+            return None
+        matches = (_ENTITY_TAG.fullmatch(tag.strip()) for tag in header.split(","))
+        return {int(match[1][:9]) for match in matches if match}
+
+    # The answer
+
+    @property
+    def language(self) -> Language:
+        """The language that the reader of an error prefers."""
+        return preferred_language(self.request.headers.get("Accept-Language"))
+
+    def write_text(self, text: str | bytes) -> None:
+        """Write JSON that is text already."""
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.write(text)
+
+    def write_json(self, value: object) -> None:
+        """Write a value as JSON."""
+        self.write_text(orjson.dumps(value))
+
+    def write_document(self, document: Document, status: int = 200) -> None:
+        """Write a record, with an ETag that begins with its revision."""
+        self.set_status(status)
+        self._revision = document.revision
+        self.write_text(document.json)
+        self.set_etag_header()
+
+    def compute_etag(self) -> str | None:
+        """Make a weak tag of the body: PostgreSQL may build the same JSON in other words."""
+        digest = hashlib.blake2b(digest_size=12)
+        for part in self._write_buffer:
+            digest.update(part)
+        prefix = "" if self._revision is None else f"{self._revision}-"
+        return f'W/"{prefix}{digest.hexdigest()}"'
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Write an error in the one shape that all have."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        self._write_app_error(as_app_error(error, status_code))
+
+    def _answer_error(self, error: AppError) -> None:
+        self._write_app_error(error)
+        self.finish()
+
+    def _write_app_error(self, error: AppError) -> None:
+        status = status_of(error)
+        self.set_status(status)
+        self.set_header("Cache-Control", "no-store")
+        self.add_header("Vary", "Accept-Language")
+        if status == http.HTTPStatus.METHOD_NOT_ALLOWED:
+            self.set_header("Allow", ", ".join(self.access.methods))
+        if status == http.HTTPStatus.UNAUTHORIZED:
+            self.set_header("WWW-Authenticate", "Bearer")
+        if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+            self.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
+        self.write_json(error_body(error, self.language, self.request_id))
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log what is our own fault; a refusal is none."""
+        if status_of(as_app_error(value, 500)) == http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.error("request %s failed", self.request_id, exc_info=(typ, value, tb))
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer an error, with the status of our own table."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        super().send_error(status_of(as_app_error(error, status_code)), **kwargs)
+
+
+def as_app_error(error: BaseException | None, status_code: int) -> AppError:
+    """Turn whatever ended a request into one of our errors."""
+    if isinstance(error, AppError):
+        return error
+    status = error.status_code if isinstance(error, HTTPError) else status_code
+    if isinstance(error, httputil.HTTPInputError):
+        status = 400
+    if isinstance(error, asyncio.CancelledError):
+        status = 503
+    return {
+        400: BadRequestError(),
+        404: NotFoundError("path_not_found"),
+        405: MethodNotAllowedError(),
+        503: UnavailableError(),
+    }.get(status, AppError())
+
+
+def status_of(error: AppError) -> int:
+    """Give the status code of an error by the one table."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def error_body(error: AppError, language: Language, request_id: str) -> dict[str, object]:
+    """Make the body of an error, in the one shape that all have."""
+    message = error.message.text(language)
+    errors = {
+        field: [one.text(language) for one in messages] for field, messages in error.errors.items()
+    }
+    detail = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in errors.items())
+    return {
+        "code": error.message.key,
+        "message": message,
+        "detail": detail or message,
+        "errors": errors,
+        "request_id": request_id,
+    }
+
+
+class NotFoundHandler(BaseHandler):
+    """Answers every path that no route knows."""
+
+    async def prepare(self) -> None:
+        """Refuse all but a preflight, so that a browser gets to see the refusal."""
+        if self.request.method == "OPTIONS":
+            return
+        raise NotFoundError("path_not_found")

@@ -1,0 +1,71 @@
+"""The list and the single record of plain resources."""
+
+from typing import Any
+
+from satupeta_server.errors import NotAuthenticatedError
+from satupeta_server.handlers.base import BaseHandler
+from satupeta_server.queries.listing import parse_list_request
+from satupeta_server.schemas.base import Form
+from satupeta_server.services.records import Page
+
+
+class RecordHandler(BaseHandler):
+    """Knows its service by the route's subject."""
+
+    @property
+    def service(self) -> Any:
+        """The service of the route's subject."""
+        return getattr(self.services, self.options_of_route["subject"])
+
+    def form(self, kind: str) -> Form:
+        """The form of the route, by "form" or "change_form"."""
+        form: Form = self.options_of_route[kind]
+        return form
+
+
+class CollectionHandler(RecordHandler):
+    """``/things``: the list, and making a new one."""
+
+    async def get(self) -> None:
+        """Answer a page of the list.
+
+        Only the portal's administration sends ``sort``, and its first request after a reload
+        has no token; a 401 makes it ask again with one (contract, 2.8).
+        """
+        if self.caller.is_anonymous and "sort" in self.request.query_arguments:
+            raise NotAuthenticatedError
+        request = parse_list_request(self.parameters())
+        self.write_text(envelope(await self.service.list(self.caller, request)))
+
+    async def post(self) -> None:
+        """Create a record."""
+        values = self.form("form").for_create(self.json_body())
+        self.write_document(await self.service.create(self.caller, values), 201)
+
+
+class ItemHandler(RecordHandler):
+    """``/things/{id}``: one record."""
+
+    async def get(self, record_id: str) -> None:
+        """Answer the record."""
+        self.write_document(await self.service.get(self.caller, self.record_id(record_id)))
+
+    async def patch(self, record_id: str) -> None:
+        """Change what the body names."""
+        values = self.form("change_form").for_update(self.json_body())
+        key, expected = self.record_id(record_id), self.expected_revisions()
+        self.write_document(await self.service.update(self.caller, key, values, expected))
+
+    async def delete(self, record_id: str) -> None:
+        """Delete the record."""
+        key = self.record_id(record_id)
+        await self.service.delete(self.caller, key, self.expected_revisions())
+        self.set_status(204)
+
+
+def envelope(page: Page) -> str:
+    """The one shape of all lists (contract, 2.2)."""
+    return (
+        f'{{"items":{page.items},"total":{page.total},"limit":{page.limit},'
+        f'"offset":{page.offset},"has_more":{"true" if page.has_more else "false"}}}'
+    )

@@ -1,0 +1,236 @@
+"""The API's document (OpenAPI 3.1.0), made from the routes, forms and representations."""
+
+import http
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from satupeta_server import __version__
+from satupeta_server.representations.base import SHAPES
+from satupeta_server.routes import PREFIX, ROUTES, Operation, Route
+from satupeta_server.schemas.base import Form, Rules
+from satupeta_server.security.permissions import GRANTS, PUBLIC_ACCESS
+
+_FORMATS = {"uuid": "uuid", "date": "date", "datetime": "date-time"}
+_TYPES = {"dict": "object", "list": "array", "uuid": "string", "date": "string", "datetime": "string"}
+
+ERROR: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["code", "message", "detail", "errors", "request_id"],
+    "properties": {
+        "code": {"type": "string", "description": "Which error, for programs."},
+        "message": {"type": "string", "description": "What is wrong, for people."},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "object",
+            "description": "What is wrong with which field.",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+        },
+        "request_id": {"type": "string"},
+    },
+    "example": {
+        "code": "invalid",
+        "message": "Periksa kembali isian Anda.",
+        "detail": "name: Wajib diisi.",
+        "errors": {"name": ["Wajib diisi."]},
+        "request_id": "0196b0c2a1d47e2f9c3b5a6d7e8f9012",
+    },
+}
+_ID = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "format": "uuid"},
+}
+_LIST_PARAMETERS = (
+    ("limit", {"type": "integer", "minimum": 0}, "Rows at most."),
+    ("offset", {"type": "integer", "minimum": 0}, "Rows to skip."),
+    ("search", {"type": "string", "maxLength": 200}, "Every word must occur, in any order."),
+)
+
+
+def make_document(project_name: str, base_url: str) -> dict[str, Any]:
+    """Make the whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": project_name,
+            "version": __version__,
+            "description": "Every request that the portal makes, and what an API user needs besides.",
+        },
+        "servers": [{"url": f"{base_url}{PREFIX}"}],
+        "paths": {route.path: _path(route) for route in ROUTES if not _is_page(route)},
+        "components": {
+            "schemas": {
+                **{name: dict(shape.schema()) for name, shape in sorted(SHAPES.items())},
+                "Error": dict(ERROR),
+            },
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _is_page(route: Route) -> bool:
+    return all(one.response_type == "text/html" for one in route.operations.values())
+
+
+def _path(route: Route) -> dict[str, Any]:
+    return {
+        method.lower(): _operation(route, method, operation)
+        for method, operation in route.operations.items()
+    }
+
+
+def _operation(route: Route, method: str, operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "summary": operation.summary,
+        "operationId": _operation_id(route, method),
+        "tags": [route.path.split("/")[1]],
+        "description": _granted_to(operation.permission),
+        "parameters": list(_parameters(route, method, operation)),
+        "responses": dict(_responses(operation)),
+        "security": _security(operation.permission),
+    }
+    body = _request_body(route, operation)
+    return {**described, "requestBody": body} if body else described
+
+
+def _operation_id(route: Route, method: str) -> str:
+    words = route.path.replace("{id}", "by_id").replace(".", "_").replace("-", "_").split("/")
+    return "_".join([method.lower(), *filter(None, words)])
+
+
+def _granted_to(permission: str) -> str:
+    if permission == PUBLIC_ACCESS:
+        return "Needs no permission."
+    granted = ", ".join(f"{caller} ({scope})" for caller, scope in GRANTS[permission].items())
+    return f"Needs `{permission}`: {granted}."
+
+
+def _security(permission: str) -> list[dict[str, list[str]]]:
+    if permission == PUBLIC_ACCESS:
+        return [{}]
+    bearer: dict[str, list[str]] = {"bearer": []}
+    return [{}, bearer] if "anonymous" in GRANTS[permission] else [bearer]
+
+
+def _parameters(route: Route, method: str, operation: Operation) -> Iterator[dict[str, Any]]:
+    if "{id}" in route.path:
+        yield _ID
+    if operation.is_list:
+        for name, schema, description in _LIST_PARAMETERS:
+            yield {"name": name, "in": "query", "schema": schema, "description": description}
+        listing = _listing(route)
+        sorts = [*listing.sorts, *listing.extra_sorts]
+        yield {
+            "name": "sort",
+            "in": "query",
+            "schema": {"type": "string"},
+            "example": listing.default_sort,
+            "description": f"`field:asc` or `field:desc`, by {', '.join(sorts)}; "
+            f"default `{listing.default_sort}`. Anonymous callers get 401.",
+        }
+        yield {
+            "name": "filter",
+            "in": "query",
+            "schema": {"type": "array", "items": {"type": "string"}},
+            "style": "form",
+            "explode": True,
+            "description": "`field=value` (also `!=`, `<`, `<=`, `>`, `>=`, `field in a,b`), "
+            f"by {', '.join(listing.filters)}; or a JSON list, see the docs.",
+        }
+    if method in ("PATCH", "DELETE") and 412 in operation.errors:
+        yield {
+            "name": "If-Match",
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "The ETag or revision that the change starts from.",
+        }
+
+
+def _listing(route: Route) -> Any:
+    from satupeta_server.services import container  # noqa: PLC0415
+
+    annotations = container.Services.__annotations__
+    return annotations[route.options["subject"]].resource.listing
+
+
+def _request_body(route: Route, operation: Operation) -> dict[str, Any] | None:
+    if route.path == "/files":
+        schema: dict[str, Any] = {
+            "type": "object",
+            "required": ["file"],
+            "properties": {"file": {"type": "string", "format": "binary"}, "description": {"type": "string"}},
+        }
+    elif operation.request is None:
+        return None
+    else:
+        schema = form_schema(operation.request, is_partial=operation.is_partial)
+    return {"required": True, "content": {operation.media_type: {"schema": schema}}}
+
+
+def form_schema(form: Form, *, is_partial: bool) -> dict[str, Any]:
+    """The JSON Schema of a form."""
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: _field_schema(rules) for name, rules in form.fields.items()},
+    }
+    required = [name for name, rules in form.fields.items() if rules["required"]]
+    return schema if is_partial or not required else {**schema, "required": required}
+
+
+def _field_schema(rules: Rules) -> dict[str, Any]:
+    kind, meta = rules["type"], rules.get("meta", {})
+    json_type = _TYPES.get(kind, kind)
+    schema: dict[str, Any] = {"type": json_type if rules["required"] else [json_type, "null"]}
+    if kind in _FORMATS:
+        schema["format"] = _FORMATS[kind]
+    for rule, keyword in _KEYWORDS.items():
+        if rule in rules:
+            schema[_LENGTHS.get((kind, rule), keyword)] = rules[rule]
+    if "allowed" in rules:
+        schema["enum"] = [*rules["allowed"]] + ([] if rules["required"] else ["", None])
+    if meta.get("is_secret"):
+        schema |= {"format": "password", "writeOnly": True}
+    return schema | {key: meta[key] for key in ("description", "example", "default") if key in meta}
+
+
+_KEYWORDS = {"minlength": "minLength", "maxlength": "maxLength", "min": "minimum", "max": "maximum"}
+_LENGTHS = {("list", "minlength"): "minItems", ("list", "maxlength"): "maxItems"}
+
+
+def _responses(operation: Operation) -> Iterator[tuple[str, Any]]:
+    answer: dict[str, Any] = {"description": http.HTTPStatus(operation.status).phrase}
+    if operation.status != 204:
+        answer["headers"] = {"ETag": {"schema": {"type": "string"}}}
+        answer["content"] = {operation.response_type: {"schema": _answer_schema(operation)}}
+    yield str(operation.status), answer
+    for status in sorted({*operation.errors, *_common_errors(operation)}):
+        yield (
+            str(status),
+            {
+                "description": http.HTTPStatus(status).phrase,
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+            },
+        )
+
+
+def _common_errors(operation: Operation) -> tuple[int, ...]:
+    return (503,) if operation.permission == PUBLIC_ACCESS else (401, 403, 503)
+
+
+def _answer_schema(operation: Operation) -> dict[str, Any]:
+    if operation.response is None:
+        return {"type": "string"}
+    if not operation.is_list:
+        return dict(operation.response)
+    return {
+        "type": "object",
+        "required": ["items", "total", "limit", "offset", "has_more"],
+        "properties": {
+            "items": {"type": "array", "items": dict(operation.response)},
+            "total": {"type": "integer"},
+            "limit": {"type": "integer"},
+            "offset": {"type": "integer"},
+            "has_more": {"type": "boolean"},
+        },
+    }

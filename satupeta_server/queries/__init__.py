@@ -1,0 +1,1 @@
+"""From the parameters of a list to a query."""

@@ -1,0 +1,176 @@
+"""What a list can be filtered, sorted and searched by, and the query that does it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import peewee
+from peewee import fn
+
+from satupeta_server.errors import InvalidError, invalid
+from satupeta_server.messages import Message
+from satupeta_server.queries.filters import Alternatives, Atom, parse_filters
+from satupeta_server.queries.values import ValueProblem, parser_of
+
+LONGEST_SEARCH = 200
+LARGEST_OFFSET = 2**63 - 1
+MOST_VALUES = 100
+
+Expression = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class ListRequest:
+    """The parameters of one list, read but not yet checked against a table."""
+
+    filters: tuple[Alternatives, ...] = ()
+    sort: str | None = None
+    search: str = ""
+    limit: int | None = None
+    offset: int = 0
+
+
+def parse_list_request(parameters: Mapping[str, Sequence[str]]) -> ListRequest:
+    """Read ``filter``, ``sort``, ``search``, ``limit`` and ``offset``.
+
+    Of a parameter that is given several times the last counts, except ``filter``. Raises
+    InvalidError that names the parameter.
+    """
+
+    def last(name: str) -> str:
+        return (parameters.get(name) or [""])[-1].strip()
+
+    search = last("search")
+    if len(search) > LONGEST_SEARCH:
+        raise invalid("search", "search_too_long", limit=LONGEST_SEARCH)
+    limit = last("limit")
+    return ListRequest(
+        filters=parse_filters(parameters.get("filter", ())),
+        sort=last("sort") or None,
+        search=search,
+        limit=_whole_number("limit", limit) if limit else None,
+        offset=_whole_number("offset", last("offset") or "0"),
+    )
+
+
+def _whole_number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise invalid(name, "must_be_integer")
+    number = int(text[:20])
+    if number > LARGEST_OFFSET or len(text) > 19:
+        raise invalid(name, "too_big", limit=LARGEST_OFFSET)
+    return number
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How the list of one resource can be asked for.
+
+    ``filters`` names columns; ``sorts`` names columns or gives expressions; ``searches`` gives
+    for one word the conditions of which one must hold.
+    """
+
+    model: Any
+    filters: tuple[str, ...]
+    sorts: tuple[str, ...]
+    searches: tuple[str, ...] = ("name", "description")
+    default_sort: str = "name:asc"
+    is_capped: bool = False
+    extra_sorts: Mapping[str, Expression] = field(default_factory=dict)
+    extra_search: Callable[[Any, str], Any] | None = None
+
+    def condition(self, source: Any, request: ListRequest) -> Any:
+        """All of a request's filters and the search, as one condition."""
+        condition = peewee.SQL("true")
+        for alternatives in request.filters:
+            condition &= _any([self._atom(source, atom) for atom in alternatives])
+        for word in request.search.split():
+            condition &= _any(self._word(source, word))
+        return condition
+
+    def order(self, source: Any, request: ListRequest) -> list[Any]:
+        """The order of a request; one that is not known falls back to the default."""
+        return self._order(source, request.sort or "") or self._order(source, self.default_sort)
+
+    def limit(self, request: ListRequest, list_limit: int) -> int | None:
+        """How many rows at most; None is all of them."""
+        if self.is_capped:
+            return min(request.limit if request.limit is not None else list_limit, list_limit)
+        return request.limit
+
+    def _order(self, source: Any, sort: str) -> list[Any]:
+        name, _, direction = sort.partition(":")
+        if direction not in ("asc", "desc", ""):
+            return []
+        expression = self._sort_expression(source, name)
+        if expression is None:
+            return []
+        if direction == "desc":
+            return [expression.desc(nulls="LAST"), source.id.desc()]
+        return [expression.asc(nulls="LAST"), source.id.asc()]
+
+    def _sort_expression(self, source: Any, name: str) -> Any:
+        if name in self.extra_sorts:
+            return self.extra_sorts[name](source)
+        if name not in self.sorts:
+            return None
+        column = getattr(source, name)
+        is_text = isinstance(self.model._meta.fields[name], peewee.TextField)
+        return fn.lower(column) if is_text else column
+
+    def _word(self, source: Any, word: str) -> list[Any]:
+        found = [getattr(source, name).contains(word) for name in self.searches]
+        if self.extra_search is not None:
+            found.append(self.extra_search(source, word))
+        return found
+
+    def _atom(self, source: Any, atom: Atom) -> Any:
+        if atom.field not in self.filters:
+            known = ", ".join(self.filters)
+            raise invalid("filter", "filter_unknown_field", field=atom.field[:60], known=known)
+        column = self.model._meta.fields[atom.field]
+        return _compare(getattr(source, atom.field), column, atom)
+
+
+def _any(conditions: Sequence[Any]) -> Any:
+    result = conditions[0]
+    for condition in conditions[1:]:
+        result |= condition
+    return result
+
+
+def _compare(expression: Any, column: Any, atom: Atom) -> Any:
+    if not atom.value and atom.operator in ("=", "!="):
+        return expression.is_null(atom.operator == "=")
+    if atom.operator in _ORDERING and isinstance(column, _UNORDERED):
+        raise invalid("filter", "filter_operator", operator=atom.operator, field=atom.field)
+    if atom.operator == "in":
+        texts = atom.value.split(",")
+        if len(texts) > MOST_VALUES:
+            raise invalid("filter", "filter_too_many", limit=MOST_VALUES)
+        return expression.in_([_value(column, atom, text.strip()) for text in texts])
+    value = _value(column, atom, atom.value)
+    # "Not this value" is meant to hold for rows without one, too.
+    if atom.operator == "!=":
+        return (expression != value) | expression.is_null()
+    return _OPERATORS[atom.operator](expression, value)
+
+
+def _value(column: Any, atom: Atom, text: str) -> Any:
+    try:
+        return parser_of(column)(text)
+    except ValueProblem as problem:
+        message = Message("filter_value", {"field": atom.field, "reason": problem.message})
+        raise InvalidError(errors={"filter": [message]}) from None
+
+
+_ORDERING = ("<", "<=", ">", ">=")
+_UNORDERED = (peewee.BooleanField, peewee.UUIDField, peewee.ForeignKeyField)
+_OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "=": lambda left, right: left == right,
+    "<": lambda left, right: left < right,
+    "<=": lambda left, right: left <= right,
+    ">": lambda left, right: left > right,
+    ">=": lambda left, right: left >= right,
+}
+

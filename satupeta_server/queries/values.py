@@ -1,0 +1,105 @@
+"""Reading the values of query parameters and of imported cells by the type of their column."""
+
+import datetime
+import math
+import uuid
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import peewee
+
+from satupeta_server.messages import Message
+
+_LARGEST_INTEGER = 2**31 - 1
+
+
+class ValueProblem(Exception):  # noqa: N818  it is caught at once, never seen
+    """A value that its column cannot hold; carries the message."""
+
+    def __init__(self, key: str, **parameters: object) -> None:
+        self.message = Message(key, parameters)
+        super().__init__(key)
+
+
+def parse_uuid(text: str) -> uuid.UUID:
+    """Read a UUID in its usual form of 36 characters."""
+    try:
+        value = uuid.UUID(text)
+    except ValueError:
+        raise ValueProblem("must_be_uuid") from None
+    if str(value) != text.lower():
+        raise ValueProblem("must_be_uuid")
+    return value
+
+
+def parse_boolean(text: str) -> bool:
+    """Read ``true`` or ``false``."""
+    try:
+        return {"true": True, "false": False}[text.lower()]
+    except KeyError:
+        raise ValueProblem("must_be_boolean") from None
+
+
+def parse_integer(text: str) -> int:
+    """Read a whole number that fits PostgreSQL's ``integer``."""
+    try:
+        value = int(text) if text.isascii() and len(text) <= 11 else None
+    except ValueError:
+        value = None
+    if value is None or abs(value) > _LARGEST_INTEGER:
+        raise ValueProblem("must_be_integer")
+    return value
+
+
+def parse_decimal(text: str) -> Decimal:
+    """Read a finite number."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ValueProblem("must_be_number") from None
+    if not value.is_finite() or not math.isfinite(float(value)):
+        raise ValueProblem("must_be_number")
+    return value
+
+
+def parse_date(text: str) -> datetime.date:
+    """Read an existing day as YYYY-MM-DD."""
+    try:
+        if len(text) != 10:
+            raise ValueError
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise ValueProblem("must_be_date") from None
+
+
+def parse_datetime(text: str) -> datetime.datetime:
+    """Read a date and time with its offset (RFC 3339, 5.6); a day alone is its midnight in UTC."""
+    try:
+        value = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueProblem("must_be_datetime") from None
+    if len(text) == 10:
+        return value.replace(tzinfo=datetime.UTC)
+    if value.tzinfo is None or not 2 <= value.year <= 9998:
+        raise ValueProblem("must_be_datetime")
+    return value
+
+
+def parser_of(field: Any) -> Callable[[str], Any]:
+    """Choose the parser for a column."""
+    for kind, parser in _PARSERS:
+        if isinstance(field, kind):
+            return parser
+    return str
+
+
+_PARSERS: tuple[tuple[type, Callable[[str], Any]], ...] = (
+    (peewee.ForeignKeyField, parse_uuid),
+    (peewee.UUIDField, parse_uuid),
+    (peewee.BooleanField, parse_boolean),
+    (peewee.IntegerField, parse_integer),
+    (peewee.DecimalField, parse_decimal),
+    (peewee.DateTimeField, parse_datetime),
+    (peewee.DateField, parse_date),
+)

@@ -1,0 +1,1 @@
+"""What each resource looks like as JSON, as expressions that PostgreSQL evaluates."""

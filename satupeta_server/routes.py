@@ -1,0 +1,323 @@
+"""The one table of path → handler, with what each method needs, takes and gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from satupeta_server.handlers.base import Access, BaseHandler
+from satupeta_server.handlers.credentials import DecryptedHandler
+from satupeta_server.handlers.files import DownloadHandler, FileHandler, UploadHandler
+from satupeta_server.handlers.health import LiveHandler, ReadyHandler
+from satupeta_server.handlers.logins import (
+    LoginHandler,
+    LogoutHandler,
+    MeHandler,
+    PasswordResetHandler,
+    RefreshHandler,
+)
+from satupeta_server.handlers.mapsets import ActivationHandler
+from satupeta_server.handlers.pages import (
+    AssetHandler,
+    DocsHandler,
+    HomeHandler,
+    OpenApiHandler,
+    PasswordResetPageHandler,
+)
+from satupeta_server.handlers.records import CollectionHandler, ItemHandler
+from satupeta_server.representations.base import Representation, Schema
+from satupeta_server.representations.categories import CATEGORY
+from satupeta_server.representations.classifications import CLASSIFICATION
+from satupeta_server.representations.credentials import CREDENTIAL
+from satupeta_server.representations.files import FILE
+from satupeta_server.representations.histories import HISTORY
+from satupeta_server.representations.map_projection_systems import MAP_PROJECTION_SYSTEM
+from satupeta_server.representations.map_sources import MAP_SOURCE
+from satupeta_server.representations.mapsets import MAPSET
+from satupeta_server.representations.news import NEWS
+from satupeta_server.representations.organizations import ORGANIZATION
+from satupeta_server.representations.regionals import REGIONAL
+from satupeta_server.representations.roles import ROLE
+from satupeta_server.representations.users import ME, USER
+from satupeta_server.schemas.base import Form
+from satupeta_server.schemas.categories import CATEGORY_FORM
+from satupeta_server.schemas.classifications import CLASSIFICATION_FORM
+from satupeta_server.schemas.credentials import CREDENTIAL_FORM
+from satupeta_server.schemas.logins import LOGIN_FORM, REFRESH_FORM, RESET_FORM
+from satupeta_server.schemas.map_projection_systems import MAP_PROJECTION_SYSTEM_FORM
+from satupeta_server.schemas.map_sources import MAP_SOURCE_FORM
+from satupeta_server.schemas.mapsets import ACTIVATION_FORM, MAPSET_CHANGE_FORM, MAPSET_FORM
+from satupeta_server.schemas.news import NEWS_FORM
+from satupeta_server.schemas.organizations import ORGANIZATION_FORM
+from satupeta_server.schemas.regionals import REGIONAL_FORM
+from satupeta_server.schemas.users import ME_FORM, USER_CHANGE_FORM, USER_FORM
+from satupeta_server.security.permissions import PUBLIC_ACCESS
+
+PREFIX = "/api"
+
+TOKENS: Schema = {
+    "type": "object",
+    "required": ["access_token", "refresh_token", "expires_at", "token_type"],
+    "properties": {
+        "access_token": {"type": "string"},
+        "refresh_token": {"type": "string"},
+        "expires_at": {"type": "integer", "description": "Unix time in seconds."},
+        "token_type": {"type": "string", "const": "bearer"},
+    },
+}
+_DECRYPTED: Schema = {
+    "allOf": [
+        dict(CREDENTIAL.reference()),
+        {
+            "type": "object",
+            "required": ["decrypted_data"],
+            "properties": {
+                "decrypted_data": {"type": "object", "additionalProperties": {"type": "string"}}
+            },
+        },
+    ]
+}
+_HEALTH: Schema = {
+    "type": "object",
+    "required": ["status"],
+    "properties": {
+        "status": {"enum": ["ok", "down"]},
+        "checks": {"type": "object", "additionalProperties": {"enum": ["ok", "down"]}},
+    },
+}
+_OK: Schema = {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of a path: the permission that it needs, and what the document says of it."""
+
+    permission: str
+    summary: str
+    status: int = 200
+    response: Schema | None = None
+    """JSON Schema of the answer; None where it has no JSON body."""
+    request: Form | None = None
+    is_partial: bool = False
+    """Whether the request may leave out required fields: a change, not a new record."""
+    media_type: str = "application/json"
+    """Of the request's body."""
+    response_type: str = "application/json"
+    is_list: bool = False
+    errors: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Route:
+    """A path, with its handler and its methods."""
+
+    path: str
+    handler: type[BaseHandler]
+    operations: Mapping[str, Operation]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def access(self) -> Access:
+        """The permission of each method."""
+        return Access({name: one.permission for name, one in self.operations.items()})
+
+    @property
+    def pattern(self) -> str:
+        """The path as the regular expression that Tornado matches."""
+        return self.path.replace(".", r"\.").replace("{id}", "([^/]+)").replace("{file}", "([^/]+)")
+
+
+def _read_only(subject: str, shape: Representation, noun: str) -> list[Route]:
+    """The list and the single record of a resource that nobody writes over the API."""
+    options = {"subject": subject}
+    listed = Operation(
+        f"{subject}:read", f"List {noun}s", response=shape.reference(), is_list=True, errors=(422,)
+    )
+    one = Operation(f"{subject}:read", f"Get a {noun}", response=shape.reference(), errors=(404,))
+    return [
+        Route(f"/{subject}", CollectionHandler, {"GET": listed}, options),
+        Route(f"/{subject}/{{id}}", ItemHandler, {"GET": one}, options),
+    ]
+
+
+def _resource(
+    subject: str, shape: Representation, noun: str, form: Form, change_form: Form | None = None
+) -> list[Route]:
+    """The list and the single record of a resource that can be created, changed and deleted."""
+    change_form = change_form or form
+    write = f"{subject}:write"
+    collection, item = _read_only(subject, shape, noun)
+    create = Operation(
+        write, f"Create a {noun}", 201, shape.reference(), request=form, errors=(400, 409, 413, 422)
+    )
+    change = Operation(
+        write,
+        f"Change a {noun}",
+        response=shape.reference(),
+        request=change_form,
+        is_partial=True,
+        errors=(400, 404, 409, 412, 413, 422),
+    )
+    delete = Operation(write, f"Delete a {noun}", 204, errors=(404, 409, 412))
+    options = {"subject": subject, "form": form, "change_form": change_form}
+    return [
+        Route(collection.path, CollectionHandler, {**collection.operations, "POST": create}, options),
+        Route(item.path, ItemHandler, {**item.operations, "PATCH": change, "DELETE": delete}, options),
+    ]
+
+
+def _public(summary: str, **details: Any) -> Operation:
+    return Operation(PUBLIC_ACCESS, summary, **details)
+
+
+def _page(summary: str) -> Operation:
+    return Operation(PUBLIC_ACCESS, summary, response_type="text/html")
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("/", HomeHandler, {"GET": _page("The portal's backend introduces itself")}),
+    Route(
+        "/auth/login",
+        LoginHandler,
+        {
+            "POST": _public(
+                "Log in",
+                response=TOKENS,
+                request=LOGIN_FORM,
+                media_type="multipart/form-data",
+                errors=(400, 401, 413, 415, 422),
+            )
+        },
+    ),
+    Route(
+        "/auth/refresh",
+        RefreshHandler,
+        {
+            "POST": _public(
+                "Get new tokens",
+                response=TOKENS,
+                request=REFRESH_FORM,
+                errors=(400, 401, 413, 422),
+            )
+        },
+    ),
+    Route("/auth/logout", LogoutHandler, {"POST": _public("Log out", response=_OK, errors=(413,))}),
+    Route(
+        "/auth/password-reset",
+        PasswordResetHandler,
+        {
+            "POST": _public(
+                "Set a new password by a one-time link",
+                status=204,
+                request=RESET_FORM,
+                errors=(400, 401, 413, 422),
+            )
+        },
+    ),
+    Route(
+        "/auth/password-reset/page",
+        PasswordResetPageHandler,
+        {"GET": _page("The page that a one-time link opens")},
+    ),
+    Route(
+        "/me",
+        MeHandler,
+        {
+            "GET": Operation("me:read", "Get oneself", response=ME.reference()),
+            "PATCH": Operation(
+                "me:write",
+                "Change one's own name, picture or password",
+                response=ME.reference(),
+                request=ME_FORM,
+                is_partial=True,
+                errors=(400, 409, 412, 413, 422),
+            ),
+        },
+        {"change_form": ME_FORM},
+    ),
+    Route(
+        "/mapsets/activation",
+        ActivationHandler,
+        {
+            "PATCH": Operation(
+                "mapsets:activate",
+                "Activate or deactivate several mapsets, all or none",
+                response={"type": "array", "items": dict(MAPSET.reference())},
+                request=ACTIVATION_FORM,
+                errors=(400, 404, 413, 422),
+            )
+        },
+    ),
+    *_resource("mapsets", MAPSET, "mapset", MAPSET_FORM, MAPSET_CHANGE_FORM),
+    *_read_only("histories", HISTORY, "history entry"),
+    *_resource("news", NEWS, "news article", NEWS_FORM),
+    *_resource("organizations", ORGANIZATION, "organization", ORGANIZATION_FORM),
+    *_resource("categories", CATEGORY, "category", CATEGORY_FORM),
+    *_resource("classifications", CLASSIFICATION, "classification", CLASSIFICATION_FORM),
+    *_resource(
+        "map_projection_systems",
+        MAP_PROJECTION_SYSTEM,
+        "map projection system",
+        MAP_PROJECTION_SYSTEM_FORM,
+    ),
+    *_resource("regionals", REGIONAL, "region", REGIONAL_FORM),
+    *_resource("map_sources", MAP_SOURCE, "map source", MAP_SOURCE_FORM),
+    *_resource("credentials", CREDENTIAL, "credential", CREDENTIAL_FORM),
+    Route(
+        "/credentials/{id}/decrypted",
+        DecryptedHandler,
+        {
+            "GET": Operation(
+                "credentials:decrypt",
+                "Get a credential with what it keeps secret; the reading is recorded",
+                response=_DECRYPTED,
+                errors=(404,),
+            )
+        },
+    ),
+    *_resource("users", USER, "user", USER_FORM, USER_CHANGE_FORM),
+    *_read_only("roles", ROLE, "role"),
+    Route(
+        "/files",
+        UploadHandler,
+        {
+            "POST": Operation(
+                "files:upload",
+                "Upload a file",
+                201,
+                FILE.reference(),
+                media_type="multipart/form-data",
+                errors=(400, 413, 415, 422),
+            )
+        },
+    ),
+    Route(
+        "/files/{id}",
+        FileHandler,
+        {
+            "DELETE": Operation(
+                "files:delete", "Delete a file that nothing uses", 204, errors=(404, 409, 412)
+            )
+        },
+    ),
+    Route(
+        "/files/{id}/download",
+        DownloadHandler,
+        {
+            "GET": Operation(
+                "files:download",
+                "Download a file, whole or a range of it",
+                response_type="application/octet-stream",
+                errors=(404, 416),
+            )
+        },
+    ),
+    Route("/health/live", LiveHandler, {"GET": _public("Whether the process lives", response=_HEALTH)}),
+    Route(
+        "/health/ready",
+        ReadyHandler,
+        {"GET": _public("Whether the process can serve", response=_HEALTH)},
+    ),
+    Route("/openapi.json", OpenApiHandler, {"GET": _public("This document", response={"type": "object"})}),
+    Route("/docs", DocsHandler, {"GET": _page("This document as a page")}),
+    Route("/docs/{file}", AssetHandler, {"GET": _page("What the page of this document needs")}),
+)

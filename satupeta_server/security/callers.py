@@ -1,0 +1,45 @@
+"""Who calls: a user through a session, or nobody known."""
+
+import uuid
+from dataclasses import dataclass
+
+from satupeta_server.errors import ForbiddenError, NotAuthenticatedError
+from satupeta_server.security.permissions import ANONYMOUS, Scope, granted_scope
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks for something, from where, in which request."""
+
+    user_id: uuid.UUID | None = None
+    role: str = ANONYMOUS
+    organization_id: uuid.UUID | None = None
+    session_id: uuid.UUID | None = None
+    address: str | None = None
+    request_id: str | None = None
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nobody is logged in."""
+        return self.user_id is None
+
+    def may(self, permission: str) -> bool:
+        """Tell whether the caller holds a permission, on whatever scope."""
+        return granted_scope(self.role, permission) is not None
+
+    def scope(self, permission: str) -> Scope:
+        """Give the scope of a permission.
+
+        Raises NotAuthenticatedError for an anonymous caller and ForbiddenError for a known one
+        when the permission is not granted.
+        """
+        scope = granted_scope(self.role, permission)
+        if scope is None:
+            raise NotAuthenticatedError if self.is_anonymous else ForbiddenError
+        return scope
+
+    def identity(self) -> uuid.UUID:
+        """Give the user's id; raises NotAuthenticatedError when nobody is logged in."""
+        if self.user_id is None:
+            raise NotAuthenticatedError
+        return self.user_id

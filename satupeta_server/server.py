@@ -1,0 +1,156 @@
+"""Serving: sockets, processes and an orderly end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import tornado.httpserver
+import tornado.netutil
+
+from satupeta_server.app import make_app
+from satupeta_server.errors import StartError
+from satupeta_server.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 6
+"""How long requests may still take once the end was asked for."""
+MOST_HEADER_BYTES = 64 * 1024
+_UNLIMITED = 1 << 62
+_RESTART_PAUSE_SECONDS = 0.5
+
+
+def bind(settings: Settings) -> list[socket.socket]:
+    """Take the port; raises StartError in one sentence when it cannot be had.
+
+    The parent takes it without SO_REUSEPORT: with it, a second server on the same port would
+    start in silence and get half of the requests.
+    """
+    try:
+        return tornado.netutil.bind_sockets(settings.port, settings.host, reuse_port=False)
+    except OSError as error:
+        raise StartError(
+            f"HOST {settings.host} with PORT {settings.port} cannot be used "
+            f"({error.strerror or error}); end what uses it or set another PORT."
+        ) from None
+
+
+def serve(
+    settings: Settings, sockets: Sequence[socket.socket], ready: Callable[[], None] = lambda: None
+) -> None:
+    """Serve in this process until SIGTERM or SIGINT; requests under way are answered first."""
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(settings, sockets, ready))
+
+
+async def _serve(
+    settings: Settings, sockets: Sequence[socket.socket], ready: Callable[[], None]
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = make_app(settings)
+    server = tornado.httpserver.HTTPServer(
+        app,
+        max_header_size=MOST_HEADER_BYTES,
+        # Each body has its own limit, which its handler knows (handlers/bodies.py).
+        max_body_size=_UNLIMITED,
+        idle_connection_timeout=75,
+    )
+    server.add_sockets(sockets)
+    ready()
+    await stop.wait()
+    server.stop()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GRACE_SECONDS):
+            await app.finish_requests()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            await server.close_all_connections()
+    await app.close()
+
+
+class Workers:
+    """Several API processes on one port, each started anew when it dies."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sockets: Sequence[socket.socket],
+        environment: dict[str, str],
+        started: Callable[[str, int], None] = lambda _name, _pid: None,
+    ) -> None:
+        self._command = [sys.executable, "-m", "satupeta_server"]
+        self._descriptors = [one.fileno() for one in sockets]
+        self._environment = environment
+        self._started = started
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._number = settings.workers
+
+    def start(self) -> None:
+        """Start all of them."""
+        self._processes = [self._start_one(number) for number in range(self._number)]
+
+    def mend(self) -> None:
+        """Start anew what has died."""
+        for number, process in enumerate(self._processes):
+            if process.poll() is not None:
+                logger.error("API process %d ended with %s", process.pid, process.returncode)
+                time.sleep(_RESTART_PAUSE_SECONDS)
+                self._processes[number] = self._start_one(number)
+
+    def stop(self) -> None:
+        """End all of them; whoever does not within the time of grace is killed."""
+        for process in self._processes:
+            process.terminate()
+        deadline = time.monotonic() + GRACE_SECONDS + 1.5
+        for process in self._processes:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _start_one(self, number: int) -> subprocess.Popen[bytes]:
+        descriptors = ",".join(map(str, self._descriptors))
+        process = subprocess.Popen(
+            [*self._command, descriptors],
+            env=self._environment,
+            pass_fds=self._descriptors,
+            start_new_session=True,
+        )
+        self._started(f"worker-{number}", process.pid)
+        return process
+
+
+def inherited_sockets(descriptors: str) -> list[socket.socket]:
+    """Take over the sockets that the parent bound, by their comma-separated descriptors."""
+    sockets = [socket.socket(fileno=int(number)) for number in descriptors.split(",")]
+    for one in sockets:
+        one.setblocking(False)
+    return sockets
+
+
+def parent_environment(settings: Settings) -> dict[str, str]:
+    """The settings as the environment of a worker: secrets are never arguments."""
+    environment = dict(os.environ)
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if value is None:
+            continue
+        if hasattr(value, "get_secret_value"):
+            value = value.get_secret_value()
+        if isinstance(value, list):
+            import orjson  # noqa: PLC0415
+
+            value = orjson.dumps(value).decode()
+        environment[name.upper()] = str(value)
+    return environment

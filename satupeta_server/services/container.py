@@ -1,0 +1,71 @@
+"""All services, made once for a process."""
+
+from dataclasses import dataclass
+
+from satupeta_server.services.categories import CategoryService
+from satupeta_server.services.classifications import ClassificationService
+from satupeta_server.services.credentials import CredentialService
+from satupeta_server.services.files import FileService
+from satupeta_server.services.health import HealthService
+from satupeta_server.services.histories import HistoryService
+from satupeta_server.services.logins import LoginService
+from satupeta_server.services.map_projection_systems import MapProjectionSystemService
+from satupeta_server.services.map_sources import MapSourceService
+from satupeta_server.services.mapsets import MapsetService
+from satupeta_server.services.news import NewsService
+from satupeta_server.services.organizations import OrganizationService
+from satupeta_server.services.regionals import RegionalService
+from satupeta_server.services.roles import RoleService
+from satupeta_server.services.sessions import SessionService
+from satupeta_server.services.users import MeService, UserService
+from satupeta_server.settings import Settings
+from satupeta_server.storage import Storage
+
+
+@dataclass(frozen=True)
+class Services:
+    """The services by the subjects that routes name."""
+
+    settings: Settings
+    sessions: SessionService
+    logins: LoginService
+    health: HealthService
+    me: MeService
+    users: UserService
+    roles: RoleService
+    organizations: OrganizationService
+    categories: CategoryService
+    classifications: ClassificationService
+    map_projection_systems: MapProjectionSystemService
+    regionals: RegionalService
+    credentials: CredentialService
+    map_sources: MapSourceService
+    mapsets: MapsetService
+    histories: HistoryService
+    news: NewsService
+    files: FileService
+
+
+def make_services(settings: Settings, storage: Storage) -> Services:
+    """Make all services."""
+    sessions = SessionService(settings)
+    return Services(
+        settings=settings,
+        sessions=sessions,
+        logins=LoginService(settings, sessions),
+        health=HealthService(storage),
+        me=MeService(settings),
+        users=UserService(settings),
+        roles=RoleService(settings),
+        organizations=OrganizationService(settings),
+        categories=CategoryService(settings),
+        classifications=ClassificationService(settings),
+        map_projection_systems=MapProjectionSystemService(settings),
+        regionals=RegionalService(settings),
+        credentials=CredentialService(settings),
+        map_sources=MapSourceService(settings),
+        mapsets=MapsetService(settings),
+        histories=HistoryService(settings),
+        news=NewsService(settings),
+        files=FileService(settings, storage),
+    )

@@ -1,0 +1,138 @@
+"""Uploaded files: proven, stored, and only then recorded."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peewee import SQL
+
+from satupeta_server.errors import ConflictError, ForbiddenError, NotFoundError, invalid
+from satupeta_server.models.base import new_id, now
+from satupeta_server.models.categories import Category
+from satupeta_server.models.files import File
+from satupeta_server.models.news import News
+from satupeta_server.models.organizations import Organization
+from satupeta_server.models.regionals import Regional
+from satupeta_server.models.users import User
+from satupeta_server.queries.listing import Listing
+from satupeta_server.representations.files import FILE
+from satupeta_server.security.callers import Caller
+from satupeta_server.services.records import Document, RecordService, Resource
+from satupeta_server.services.uploads import inspect
+from satupeta_server.settings import Settings
+from satupeta_server.storage import Storage
+
+_USERS_OF_FILES = (
+    (Category, Category.thumbnail),
+    (News, News.thumbnail),
+    (Organization, Organization.thumbnail),
+    (Regional, Regional.thumbnail),
+    (User, User.profile_picture),
+)
+
+# One image at a time: a decoded one takes a hundred times the memory of its file.
+_inspector = ThreadPoolExecutor(1, thread_name_prefix="inspector")
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that has arrived whole, in a spool file; size in bytes, SHA-256 in hexadecimal."""
+
+    path: Path
+    name: str
+    size: int
+    checksum: str
+    description: str | None = None
+
+
+class FileService(RecordService):
+    """Files of the portal."""
+
+    resource = Resource("files", FILE, Listing(File, filters=(), sorts=()))
+
+    def __init__(self, settings: Settings, storage: Storage) -> None:
+        super().__init__(settings)
+        self.storage = storage
+
+    @property
+    def write_permission(self) -> str:
+        """All that can be done to a file later is to delete it."""
+        return "files:delete"
+
+    def visible(self, caller: Caller, source: Any) -> Any:
+        """Whoever knows a file's id may read it."""
+        caller.scope("files:download")
+        return File.living(source)
+
+    async def upload(self, caller: Caller, upload: Upload) -> Document:
+        """Check, store and record a file, in this order.
+
+        A crash in between leaves an object without a row, never a row without its object.
+        Raises UnsupportedTypeError or InvalidError for what the file is, and UnavailableError
+        when the store or the database does not answer.
+        """
+        caller.scope("files:upload")
+        if upload.size == 0:
+            raise invalid("file", "file_empty")
+        found = await asyncio.get_running_loop().run_in_executor(
+            _inspector,
+            inspect,
+            upload.path,
+            upload.name,
+            self.settings.allowed_extensions,
+            self.settings.max_image_pixels,
+        )
+        file_id, moment = new_id(), now()
+        object_name = f"files/{moment:%Y/%m}/{file_id}.{found.extension}"
+        await self.storage.put_file(object_name, upload.path, found.content_type)
+        row = File(
+            id=file_id,
+            object_name=object_name,
+            name=upload.name,
+            description=upload.description,
+            content_type=found.content_type,
+            size=upload.size,
+            checksum=upload.checksum,
+            width=found.width,
+            height=found.height,
+            uploaded_by=caller.identity(),
+            created_at=moment,
+            updated_at=moment,
+        )
+        await row.aio_save(force_insert=True)
+        return await self.document(self.resource, File.alias(), SQL("true"), file_id)
+
+    async def find(self, caller: Caller, file_id: uuid.UUID) -> File:
+        """Give the row of a file; raises NotFoundError."""
+        row: File | None = await File.aio_get_or_none(
+            (File.id == file_id) & self.visible(caller, File)
+        )
+        if row is None:
+            raise NotFoundError
+        return row
+
+    def read(self, row: File, start: int, length: int) -> AsyncIterator[bytes]:
+        """Read a part of a file's object, in chunks."""
+        return self.storage.open(str(row.object_name), start, length)
+
+    async def locked(self, caller: Caller, record_id: uuid.UUID, expected: Any) -> Any:
+        """Hold a file that is to be deleted; raises ForbiddenError for another's upload."""
+        try:
+            return await super().locked(caller, record_id, expected)
+        except ForbiddenError as error:
+            if caller.may("files:delete"):
+                raise ForbiddenError("not_own_upload") from error
+            raise
+
+    async def before_delete(self, caller: Caller, row: Any) -> None:
+        """Keep a file that any record shows, a deleted one too, since that may be restored."""
+        del caller
+        for model, column in _USERS_OF_FILES:
+            if await model.aio_get_or_none(column == row.id) is not None:
+                raise ConflictError("file_in_use")
+        if await News.aio_get_or_none(News.description.contains(str(row.id))) is not None:
+            raise ConflictError("file_in_use")

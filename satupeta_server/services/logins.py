@@ -1,0 +1,159 @@
+"""Logging in, being slowed down after failures, and one-time links for a new password."""
+
+import asyncio
+import datetime
+import hashlib
+import hmac
+import secrets
+import unicodedata
+import uuid
+
+from peewee import Case, fn
+
+from satupeta_server.database import database
+from satupeta_server.errors import NotAuthenticatedError, NotFoundError
+from satupeta_server.models.base import new_id, now
+from satupeta_server.models.sessions import LoginFailure, PasswordReset
+from satupeta_server.models.users import User
+from satupeta_server.security.passwords import check_password, in_thread
+from satupeta_server.services.sessions import SessionService, TokenPair
+from satupeta_server.services.users import set_password
+from satupeta_server.settings import Settings
+
+FREE_FAILURES = 5
+"""So many failures of one account cost no delay."""
+FIRST_DELAY_SECONDS = 0.5
+FORGOTTEN_AFTER = datetime.timedelta(minutes=15)
+_MOST_FAILURES = 1000
+
+
+class LoginService:
+    """Proves who somebody is."""
+
+    def __init__(self, settings: Settings, sessions: SessionService) -> None:
+        self.settings = settings
+        self.sessions = sessions
+
+    async def login(
+        self, username: str, password: str, address: str | None, user_agent: str
+    ) -> TokenPair:
+        """Open a session for a username and its password.
+
+        An unknown user costs the same time as a wrong password, and both are the same
+        NotAuthenticatedError. Many failures slow an account's next tries down, up to a ceiling;
+        they never lock it, or anybody could lock an administrator out.
+        """
+        account = self._account(username)
+        await asyncio.sleep(await self._delay(account))
+        user = await _find(username)
+        rounds = self.settings.bcrypt_rounds
+        known_hash = user.password_hash if user and user.is_active else None
+        if not await in_thread(check_password, password, known_hash, rounds) or user is None:
+            await self._count_failure(account)
+            raise NotAuthenticatedError("login_failed")
+        await LoginFailure.delete().where(LoginFailure.account == account).aio_execute()
+        return await self.sessions.open(user.id, address, user_agent)
+
+    async def make_reset_token(self, username: str) -> str:
+        """Make the secret of a one-time link with which a user sets a new password.
+
+        Older links of the user end. Raises NotFoundError when there is no such active user.
+        """
+        user = await _find(username)
+        if user is None or not user.is_active:
+            raise NotFoundError
+        token = secrets.token_urlsafe(32)
+        lifetime = datetime.timedelta(hours=self.settings.password_reset_hours)
+        async with database.transaction():
+            await _end_reset_tokens(user.id)
+            await PasswordReset.insert(
+                id=new_id(),
+                user_id=user.id,
+                token_hash=_digest(token),
+                expires_at=now() + lifetime,
+            ).aio_execute()
+        return token
+
+    async def reset_password(self, token: str, password: str) -> None:
+        """Set a new password by a one-time link and end the user's sessions.
+
+        Raises InvalidError for a password that breaks the rule (the link stays good) and
+        NotAuthenticatedError for a link that has been used, has ended or never was.
+        """
+        async with database.transaction():
+            rows = await (
+                PasswordReset.update(used_at=now())
+                .where(
+                    (PasswordReset.token_hash == _digest(token))
+                    & PasswordReset.used_at.is_null()
+                    & (PasswordReset.expires_at > fn.now())
+                )
+                .returning(PasswordReset.user_id)
+                .aio_execute()
+            )
+            if not rows:
+                raise NotAuthenticatedError("reset_failed")
+            user = await User.aio_get_or_none((User.id == rows[0].user_id) & User.living())
+            if user is None or not user.is_active:
+                raise NotAuthenticatedError("reset_failed")
+            await set_password(user, password, self.settings.bcrypt_rounds)
+            await self.forget_failures(user.username)
+
+    async def forget_failures(self, username: str) -> None:
+        """Take the delay from an account."""
+        account = self._account(username)
+        await LoginFailure.delete().where(LoginFailure.account == account).aio_execute()
+
+    async def _delay(self, account: str) -> float:
+        row = await LoginFailure.aio_get_or_none(LoginFailure.account == account)
+        if row is None or row.last_failed_at < now() - FORGOTTEN_AFTER:
+            return 0
+        return delay_after(row.failures, self.settings.login_delay_ceiling_seconds)
+
+    async def _count_failure(self, account: str) -> None:
+        moment = now()
+        again = Case(
+            None,
+            ((LoginFailure.last_failed_at < moment - FORGOTTEN_AFTER, 1),),
+            fn.least(LoginFailure.failures + 1, _MOST_FAILURES),
+        )
+        await (
+            LoginFailure.insert(account=account, failures=1, last_failed_at=moment)
+            .on_conflict(
+                conflict_target=[LoginFailure.account],
+                update={LoginFailure.failures: again, LoginFailure.last_failed_at: moment},
+            )
+            .aio_execute()
+        )
+
+    def _account(self, username: str) -> str:
+        # People type their password into the wrong field, so what is kept is a keyed digest.
+        key = self.settings.secret_key.get_secret_value() if self.settings.secret_key else ""
+        return hmac.new(key.encode(), _normal(username).encode(), hashlib.sha256).hexdigest()
+
+
+def delay_after(failures: int, ceiling_seconds: float) -> float:
+    """Seconds that a login waits after so many failures of its account."""
+    if failures < FREE_FAILURES:
+        return 0
+    doublings = min(failures - FREE_FAILURES, 20)
+    return min(ceiling_seconds, FIRST_DELAY_SECONDS * 2.0**doublings)
+
+
+async def _find(username: str) -> User | None:
+    condition = (fn.lower(User.username) == _normal(username)) & User.living()
+    user: User | None = await User.aio_get_or_none(condition)
+    return user
+
+
+def _normal(username: str) -> str:
+    return unicodedata.normalize("NFKC", username).strip().lower()
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+async def _end_reset_tokens(user_id: uuid.UUID) -> None:
+    living = (PasswordReset.user_id == user_id) & PasswordReset.used_at.is_null()
+    await PasswordReset.update(used_at=now()).where(living).aio_execute()

@@ -1,0 +1,255 @@
+"""What all plain resources share: list, detail, create, update and delete."""
+
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import peewee
+from peewee import SQL, fn
+
+from satupeta_server.database import database
+from satupeta_server.errors import (
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    PreconditionFailedError,
+)
+from satupeta_server.messages import Message
+from satupeta_server.models.base import Record, now
+from satupeta_server.queries.listing import Listing, ListRequest
+from satupeta_server.queries.scopes import within
+from satupeta_server.representations.base import Representation, array
+from satupeta_server.security.callers import Caller
+from satupeta_server.settings import Settings
+
+Values = dict[str, Any]
+Revisions = Collection[int] | None
+"""The revisions that If-Match allows; None allows every one."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A record as JSON text, with the revision that it has."""
+
+    json: str
+    revision: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a list: its items as the text of a JSON array, and how many rows there are."""
+
+    items: str
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What a plain resource is made of."""
+
+    subject: str
+    """Its name in permissions and paths, such as ``categories``."""
+    representation: Representation
+    listing: Listing
+    references: Mapping[str, Any] = field(default_factory=dict)
+    """Columns that point at records, which must be living when they are set."""
+
+    @property
+    def model(self) -> Any:
+        """The table."""
+        return self.representation.model
+
+
+class ReadService:
+    """Lists and details of one resource, narrowed to what the caller may see."""
+
+    resource: ClassVar[Resource]
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def visible(self, caller: Caller, source: Any) -> Any:
+        """The condition of the rows that the caller may see.
+
+        Raises NotAuthenticatedError or ForbiddenError when there are none by right.
+        """
+        scope = caller.scope(f"{self.resource.subject}:read")
+        return self.resource.model.living(source) & within(scope, caller, source)
+
+    async def list(self, caller: Caller, request: ListRequest) -> Page:
+        """Give one page and the number of all rows, from one statement and one snapshot.
+
+        Raises InvalidError for a filter that the resource does not know.
+        """
+        listing, source = self.resource.listing, self.resource.model.alias()
+        condition = self.visible(caller, source) & listing.condition(source, request)
+        limit = listing.limit(request, self.settings.list_limit)
+        rows = source.select().where(condition).order_by(*listing.order(source, request))
+        # Only the rows of the page get their JSON built, so the page is cut out first.
+        page = rows.limit(limit).offset(request.offset).alias("page")
+        items = array(self.resource.representation.json(page.c), page)
+        total = source.select(fn.count(SQL("*"))).where(condition)
+        text, count = await fetch_row(peewee.Select(columns=[items.cast("text"), total]))
+        end = count if limit is None else request.offset + limit
+        shown = limit if limit is not None else count
+        return Page(text, count, shown, request.offset, has_more=end < count)
+
+    async def get(self, caller: Caller, record_id: uuid.UUID) -> Document:
+        """Give one record; raises NotFoundError when it is not there for this caller."""
+        source = self.resource.model.alias()
+        return await self.document(self.resource, source, self.visible(caller, source), record_id)
+
+    @staticmethod
+    async def document(
+        resource: Resource, source: Any, condition: Any, record_id: uuid.UUID
+    ) -> Document:
+        """Give the representation of the one row that meets a condition."""
+        revision = getattr(source, "revision", SQL("1"))
+        query = source.select(resource.representation.json(source).cast("text"), revision)
+        row = await fetch_row(query.where((source.id == record_id) & condition))
+        if row is None:
+            raise NotFoundError
+        return Document(*row)
+
+
+class RecordService(ReadService):
+    """Also creates, changes and deletes; subclasses add what is special to their resource."""
+
+    @property
+    def write_permission(self) -> str:
+        """The permission without which nothing is changed."""
+        return f"{self.resource.subject}:write"
+
+    async def create(self, caller: Caller, values: Values) -> Document:
+        """Store a new record.
+
+        Raises InvalidError for a reference to nothing and ConflictError for a broken unique
+        rule; nothing is written then.
+        """
+        caller.scope(self.write_permission)
+        async with database.transaction():
+            row = self.resource.model(**await self.prepared(caller, values, None))
+            await self.check_references(values, None)
+            await row.aio_save(force_insert=True)
+            await self.created(caller, row, values)
+            return await self._written(row.id)
+
+    async def update(
+        self, caller: Caller, record_id: uuid.UUID, values: Values, expected: Revisions = None
+    ) -> Document:
+        """Change what is given and differs; a change of nothing keeps the revision.
+
+        Raises NotFoundError, ForbiddenError, PreconditionFailedError, InvalidError or
+        ConflictError; nothing is written then.
+        """
+        async with database.transaction():
+            row = await self.locked(caller, record_id, expected)
+            prepared = await self.prepared(caller, values, row)
+            await self.check_references(prepared, row)
+            changes = differing(row, prepared)
+            if changes:
+                await self.write(row, changes)
+                await self.updated(caller, row, changes)
+            return await self._written(record_id)
+
+    async def delete(
+        self, caller: Caller, record_id: uuid.UUID, expected: Revisions = None
+    ) -> None:
+        """Delete a record softly: what embeds it keeps showing it.
+
+        Raises NotFoundError, ForbiddenError, PreconditionFailedError or ConflictError.
+        """
+        async with database.transaction():
+            row = await self.locked(caller, record_id, expected)
+            await self.before_delete(caller, row)
+            await self.write(row, {"deleted_at": now()})
+            await self.updated(caller, row, {"deleted_at": row.deleted_at})
+
+    async def prepared(self, caller: Caller, values: Values, row: Any) -> Values:
+        """Turn checked input into column values; ``row`` is None for a new record."""
+        del caller, row
+        return values
+
+    async def created(self, caller: Caller, row: Any, values: Values) -> None:
+        """Do what follows a creation, in its transaction."""
+
+    async def updated(self, caller: Caller, row: Any, changes: Values) -> None:
+        """Do what follows a change or a deletion, in its transaction."""
+
+    async def before_delete(self, caller: Caller, row: Any) -> None:
+        """Raise ConflictError where a record must not be deleted."""
+
+    async def locked(self, caller: Caller, record_id: uuid.UUID, expected: Revisions) -> Any:
+        """Read a row that the caller may change, and hold it until the transaction ends.
+
+        Raises NotFoundError when the caller may not see it, ForbiddenError when only see it,
+        PreconditionFailedError when it has another revision than expected.
+        """
+        scope = caller.scope(self.write_permission)
+        source = self.resource.model.alias()
+        writable = within(scope, caller, source).alias("is_writable")
+        query = source.select(source, writable).where(
+            (source.id == record_id) & self.visible(caller, source)
+        )
+        rows = await query.for_update().aio_execute()
+        if not rows:
+            raise NotFoundError
+        if not rows[0].is_writable:
+            raise ForbiddenError("not_own_organization")
+        if expected is not None and rows[0].revision not in expected:
+            raise PreconditionFailedError
+        return rows[0]
+
+    async def write(self, row: Any, changes: Values) -> None:
+        """Write changes to a locked row, here and in the database, and count its revision up."""
+        model = self.resource.model
+        counted = {**changes, "revision": row.revision + 1, "updated_at": now()}
+        await model.update(counted).where(model.id == row.id).aio_execute()
+        for name, value in counted.items():
+            setattr(row, name, value)
+
+    async def check_references(self, values: Values, row: Any) -> None:
+        """Raise InvalidError for each newly set reference to a record that is not living.
+
+        The record that is pointed at stays as it is until the transaction ends. A reference
+        that does not change is not looked at: what was deleted since stays embedded.
+        """
+        errors = {}
+        for column, model in self.resource.references.items():
+            target = values.get(column)
+            if target is None or (row is not None and getattr(row, column) == target):
+                continue
+            if not await is_living(model, target):
+                errors[column] = [Message("unknown_reference")]
+        if errors:
+            raise InvalidError(errors=errors)
+
+    async def _written(self, record_id: uuid.UUID) -> Document:
+        return await self.document(
+            self.resource, self.resource.model.alias(), SQL("true"), record_id
+        )
+
+
+def differing(row: Any, values: Values) -> Values:
+    """Those of the values that a row does not have yet."""
+    return {name: value for name, value in values.items() if getattr(row, name) != value}
+
+
+async def is_living(model: type[Record], record_id: uuid.UUID) -> bool:
+    """Tell whether a record exists and is not deleted, and keep it so until the end."""
+    query = model.select(model.id).where((model.id == record_id) & model.living())
+    return bool(await query.for_update("FOR SHARE").aio_execute())
+
+
+async def fetch_row(query: Any) -> tuple[Any, ...] | None:
+    """Run a query and give its first row as a tuple, or None."""
+
+    async def first(_database: Any, cursor: Any) -> Any:
+        return await cursor.fetchone()
+
+    row: tuple[Any, ...] | None = await database.aio_execute(query, fetch_results=first)
+    return row
