@@ -67,8 +67,8 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
             return await super().aio_execute_sql(sql, params, fetch_results)
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """Open a transaction, or a savepoint inside one.
+    async def whole(self) -> AsyncIterator[None]:
+        """Do what follows whole or not at all: in a transaction, or a savepoint inside one.
 
         Raises UnavailableError when begin, commit or rollback fail, ConflictError when a
         unique rule is broken.

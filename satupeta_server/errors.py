@@ -117,6 +117,6 @@ STATUS: Mapping[type[AppError], int] = {
 }
 
 
-def invalid(field: str, key: str, **parameters: object) -> InvalidError:
+def invalid(field: str, key: str, /, **parameters: object) -> InvalidError:
     """Make the error of one field, ready to be raised."""
     return InvalidError(errors={field: [Message(key, parameters)]})

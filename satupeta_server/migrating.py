@@ -37,7 +37,7 @@ def upgrade(database_url: str, say: Callable[[str], None] = lambda _: None) -> l
     with _alone(database_url) as backend:
         pending = backend.to_apply(yoyo.read_migrations(str(MIGRATIONS)))
         for migration in pending:
-            say(f"applying {migration.id}")
+            say(f"Applying migration {migration.id}")
         _run(backend.apply_migrations, pending)
         return [migration.id for migration in pending]
 

@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 import tornado.httpserver
 import tornado.netutil
 
-from satupeta_server.app import make_app
+from satupeta_server.app import Application, make_app
 from satupeta_server.errors import StartError
 from satupeta_server.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-GRACE_SECONDS = 6
+GRACE_SECONDS = 3
 """How long requests may still take once the end was asked for."""
 MOST_HEADER_BYTES = 64 * 1024
 _UNLIMITED = 1 << 62
@@ -50,6 +50,17 @@ def serve(
         asyncio.run(_serve(settings, sockets, ready))
 
 
+def make_http_server(app: Application) -> tornado.httpserver.HTTPServer:
+    """Make the server of an application; it listens on nothing yet."""
+    return tornado.httpserver.HTTPServer(
+        app,
+        max_header_size=MOST_HEADER_BYTES,
+        # Each body has its own limit, which its handler knows (handlers/bodies.py).
+        max_body_size=_UNLIMITED,
+        idle_connection_timeout=75,
+    )
+
+
 async def _serve(
     settings: Settings, sockets: Sequence[socket.socket], ready: Callable[[], None]
 ) -> None:
@@ -58,13 +69,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app = make_app(settings)
-    server = tornado.httpserver.HTTPServer(
-        app,
-        max_header_size=MOST_HEADER_BYTES,
-        # Each body has its own limit, which its handler knows (handlers/bodies.py).
-        max_body_size=_UNLIMITED,
-        idle_connection_timeout=75,
-    )
+    server = make_http_server(app)
     server.add_sockets(sockets)
     ready()
     await stop.wait()

@@ -286,3 +286,12 @@ def _sentence(error: dict[str, Any]) -> str:
     if error["type"] == "value_error":
         return f"{name} {reason}."
     return f"{name} is not possible: {reason[:1].lower()}{reason[1:]}."
+
+
+def require_servers(settings: Settings, *, object_store: bool = True) -> str:
+    """Give DATABASE_URL; raises StartError when a server that is needed is not set."""
+    if settings.database_url is None:
+        raise StartError("DATABASE_URL is not set; set it, or use satupeta dev.")
+    if object_store and settings.minio_endpoint_url is None:
+        raise StartError("MINIO_ENDPOINT_URL is not set; set it, or use satupeta dev.")
+    return settings.database_url.get_secret_value()

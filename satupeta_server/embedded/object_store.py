@@ -8,7 +8,7 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException
 
-from satupeta_server.embedded.account import minimal_environment
+from satupeta_server.embedded.account import Account, minimal_environment
 from satupeta_server.embedded.credentials import Credentials
 from satupeta_server.embedded.errors import EmbeddedError
 from satupeta_server.embedded.home import Home
@@ -65,7 +65,6 @@ class ObjectStore:
     def spawn(self, log: Path) -> Child:
         """Choose the ports and start the server; raises EmbeddedError when the system cannot."""
         self._attempts += 1
-        self._remove_sockets_of_killed_run()
         self._ports = choose_ports(_SERVICES, self._state.ports)
         self._state.ports = self._ports
         program = Program(
@@ -118,7 +117,7 @@ class ObjectStore:
     def remove_sockets(self) -> None:
         """Remove the sockets that it made outside our folder and did not remove at its end."""
         for name, port in self._ports.items():
-            self._remove_socket(name, port)
+            _remove_socket(name, port, self._home.account)
 
     def _port_flags(self) -> list[str]:
         flags = [
@@ -129,18 +128,21 @@ class ObjectStore:
             flags += [f"-{name}.port={port}", f"-{name}.port.grpc={port + GRPC_OFFSET}"]
         return flags
 
-    def _remove_sockets_of_killed_run(self) -> None:
-        for name, port in self._state.ports.items():
-            # A port that is not free may be another folder's by now, and the socket with it.
-            if isinstance(port, int) and is_free_pair(port):
-                self._remove_socket(name, port)
 
-    def _remove_socket(self, name: str, port: int) -> None:
-        # The server has no flag for this path.
-        path = Path(f"/tmp/seaweedfs-{name}-grpc-{port + GRPC_OFFSET}.sock")  # noqa: S108
-        try:
-            status = path.lstat()
-        except FileNotFoundError:
-            return
-        if stat.S_ISSOCK(status.st_mode) and status.st_uid == self._home.account.uid:
-            path.unlink(missing_ok=True)
+def remove_sockets_of_killed_run(state: State, account: Account) -> None:
+    """Remove the sockets that a killed store has left outside our folder."""
+    for name, port in state.ports.items():
+        # A port that is not free may be another folder's by now, and the socket with it.
+        if isinstance(port, int) and is_free_pair(port):
+            _remove_socket(name, port, account)
+
+
+def _remove_socket(name: str, port: int, account: Account) -> None:
+    # The server has no flag for this path.
+    path = Path(f"/tmp/seaweedfs-{name}-grpc-{port + GRPC_OFFSET}.sock")  # noqa: S108
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISSOCK(status.st_mode) and status.st_uid == account.uid:
+        path.unlink(missing_ok=True)

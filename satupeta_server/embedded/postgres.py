@@ -16,6 +16,8 @@ from satupeta_server.embedded.credentials import Credentials
 from satupeta_server.embedded.errors import EmbeddedError
 from satupeta_server.embedded.processes import Child, Program, Steps, spawn
 
+_LONGEST_REASON = 300
+
 ROLE = "satupeta"
 DATABASE = "satupeta"
 
@@ -142,10 +144,11 @@ class Postgres:
 
 
 def _reason(log: str) -> str:
-    """What the server gave as the cause of its end: its first fatal message, or its first line."""
+    """What the server gave as the cause of its end: its first fatal message, or all it said."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     fatal = [line.split("FATAL:", 1)[1].strip() for line in lines if "FATAL:" in line]
-    return (fatal or lines or ["it gave no reason"])[0].rstrip(".:")
+    said = fatal[0] if fatal else " ".join(lines)[:_LONGEST_REASON]
+    return said.rstrip(".:") or "it gave no reason"
 
 
 class _Session:

@@ -14,7 +14,7 @@ from satupeta_server.embedded.errors import EmbeddedError, folder_error
 from satupeta_server.embedded.files import require_room
 from satupeta_server.embedded.home import prepare_home, prepare_socket_folder, remove_socket_folder
 from satupeta_server.embedded.lock import DataFolderLock, read_lock_record
-from satupeta_server.embedded.object_store import ObjectStore
+from satupeta_server.embedded.object_store import ObjectStore, remove_sockets_of_killed_run
 from satupeta_server.embedded.postgres import Postgres, database_url
 from satupeta_server.embedded.processes import Child, end_all
 from satupeta_server.embedded.state import State
@@ -127,7 +127,7 @@ class EmbeddedServers:
         require_room(home.folder, megabytes)
         cluster = Cluster(home)
         credentials = self._credentials(cluster)
-        self._end_strays(cluster)
+        self._tidy_up_after_kill(cluster, state)
         self._build(cluster, credentials, state)
         self._spawn_all(cluster)
         self._wait_until_ready()
@@ -164,13 +164,14 @@ class EmbeddedServers:
             )
         return make_credentials(self.data_dir)
 
-    def _end_strays(self, cluster: Cluster) -> None:
+    def _tidy_up_after_kill(self, cluster: Cluster, state: State) -> None:
         postmaster = cluster.postmaster_pid()
         if not self.lock.unclean and postmaster is None:
             return
         count = end_strays(cluster.home.folder, postmaster)
         if count:
             self._say(f"Ended {count} processes that a killed run left behind")
+        remove_sockets_of_killed_run(state, cluster.home.account)
 
     def _spawn(self, server: Postgres | ObjectStore) -> None:
         self._say(f"Starting the embedded {server.name}")

@@ -1,6 +1,8 @@
 """Mapsets, their sources, the history of their status and their revisions."""
 
 import math
+import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import peewee
@@ -131,19 +133,20 @@ class MapsetRevision(BaseModel):
         primary_key = peewee.CompositeKey("mapset_id", "revision")
 
 
-def record_revisions(condition: Any, user_id: Any) -> Any:
-    """The statement that keeps the present state of the mapsets that meet a condition.
+def record_revisions(mapset_ids: Sequence[uuid.UUID], user_id: uuid.UUID) -> Any:
+    """The statement that keeps the present state of mapsets, as changed by a user.
 
     The state is the row as it stands, with ``source_id``, the ids of its map sources in order.
     """
+    mapset = Mapset.alias("mapset")
     ordered = NodeList((MapsetSource.map_source_id, SQL("ORDER BY"), MapsetSource.position))
-    sources = MapsetSource.select(fn.json_agg(ordered)).where(MapsetSource.mapset_id == Mapset.id)
-    state = fn.to_jsonb(Mapset._meta.table).concat(
+    sources = MapsetSource.select(fn.json_agg(ordered)).where(MapsetSource.mapset_id == mapset.id)
+    state = fn.to_jsonb(SQL("mapset")).concat(
         fn.jsonb_build_object(SQL("'source_id'"), fn.coalesce(sources, SQL("'[]'::json")))
     )
-    rows = Mapset.select(Mapset.id, Mapset.revision, Value(user_id), fn.now(), state)
+    rows = mapset.select(mapset.id, mapset.revision, Value(user_id), fn.now(), state)
     return MapsetRevision.insert_from(
-        rows.where(condition),
+        rows.where(mapset.id.in_(mapset_ids)),
         [
             MapsetRevision.mapset_id,
             MapsetRevision.revision,

@@ -160,6 +160,8 @@ BOOKKEEPING: Mapping[str, Member] = {
 }
 
 
-def array(element: Any, source: Any) -> Any:
-    """``json_agg`` of an expression over a source, empty where there is no row."""
-    return peewee.Select([source], [fn.coalesce(fn.json_agg(element), SQL("'[]'::json"))])
+def array_text(element: Any, source: Any) -> Any:
+    """The text of a JSON array of an expression over a source, empty where there is no row."""
+    array = fn.coalesce(fn.json_agg(element), SQL("'[]'::json"))
+    # As text, so that the driver does not parse it.
+    return peewee.Select([source], [array.cast("text")])

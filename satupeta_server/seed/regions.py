@@ -57,9 +57,8 @@ def read_regions() -> list[Region]:
     founded = read_table("wilayah-pemekaran-2022.csv")
     replaced = {row["replaces"]: row for row in founded if row["replaces"]}
     names = {row["code"]: row["name"] for row in read_table("wilayah-nama.csv")}
-    listed = re.findall(
-        r"^(\d\d(?:\.\d\d)?),(.+)$", read_compressed("wilayah-permendagri-72-2019.csv.gz"), re.M
-    )
+    text = read_compressed("wilayah-permendagri-72-2019.csv.gz")
+    listed = re.findall(r"^(\d\d(?:\.\d\d)?),(.+)$", text, re.MULTILINE)
     regions = [
         _listed(code, names.get(code) or reading_name(name), replaced.get(code))
         for code, name in listed

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import tomllib
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -17,8 +18,7 @@ def data_file(name: str) -> Traversable:
 
 def read_table(name: str) -> list[dict[str, str]]:
     """Read a CSV file with a header line."""
-    with data_file(name).open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
+    return list(csv.DictReader(io.StringIO(data_file(name).read_text(encoding="utf-8"))))
 
 
 def read_toml(name: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from satupeta_server.database import database
 from satupeta_server.models.base import BaseModel
 
 _LOCK = 0x5A7C_5EED
+_CHUNK = 64 * 1024
 _SEED_MOMENT = datetime.datetime(2025, 5, 1, 10, 10, 37, 968000, tzinfo=datetime.UTC)
 
 Row = Mapping[str, Any]
@@ -57,12 +58,11 @@ def insert_missing(
     missing = [row for row in rows if row[natural_key].lower() not in known]
     if missing:
         model.insert_many(missing).on_conflict_ignore().execute()
-    return {row[natural_key]: known.get(row[natural_key].lower(), row["id"]) for row in rows}
+    made = {row["id"]: row[natural_key] for row in rows}
+    return {key: known.get(key.lower(), row_id) for row_id, key in made.items()}
 
 
-def _known(
-    model: type[BaseModel], rows: Sequence[Row], natural_key: str
-) -> dict[str, uuid.UUID]:
+def _known(model: type[BaseModel], rows: Sequence[Row], natural_key: str) -> dict[str, uuid.UUID]:
     ours = {row["id"]: row[natural_key].lower() for row in rows}
     key = peewee.fn.lower(getattr(model, natural_key))
     record: Any = model
@@ -77,20 +77,20 @@ def _known(
     return deleted | own | living
 
 
-def copy_rows(model: type[BaseModel], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows through COPY, which takes a tenth of the time of INSERT.
+def csv_of(rows: Iterable[Sequence[Any]]) -> str:
+    """Write rows as :func:`copy_csv` reads them; an empty string is null there."""
+    lines = io.StringIO()
+    csv.writer(lines).writerows(rows)
+    return lines.getvalue()
 
-    No value may be an empty string: COPY reads it as null.
-    """
-    buffer = io.StringIO()
-    csv.writer(buffer).writerows(rows)
-    buffer.seek(0)
+
+def copy_csv(model: type[BaseModel], columns: Sequence[str], lines: str) -> None:
+    """Insert rows through COPY, which takes a tenth of the time of INSERT."""
+    statement = f"COPY {table_name(model)} ({', '.join(columns)}) FROM STDIN (FORMAT csv)"
     with database.connection().cursor() as cursor:
-        cursor.copy_expert(
-            f"COPY {table_name(model)} ({', '.join(columns)}) FROM STDIN (FORMAT csv)", buffer
-        )
+        cursor.copy_expert(statement, io.StringIO(lines), _CHUNK)
 
 
 def table_name(model: type[BaseModel]) -> str:
     """Give the name of a model's table."""
-    return str(model._meta.table_name)  # type: ignore[attr-defined]  # noqa: SLF001
+    return str(model._meta.table_name)  # noqa: SLF001  peewee has no other way to ask

@@ -56,7 +56,7 @@ class CredentialService(RecordService):
         Who read it and when is recorded, in the credential and in the audit log.
         """
         caller.scope("credentials:decrypt")
-        async with database.transaction():
+        async with database.whole():
             source = Credential.alias()
             rows = await (
                 source.select()

@@ -64,7 +64,7 @@ class LoginService:
             raise NotFoundError
         token = secrets.token_urlsafe(32)
         lifetime = datetime.timedelta(hours=self.settings.password_reset_hours)
-        async with database.transaction():
+        async with database.whole():
             await _end_reset_tokens(user.id)
             await PasswordReset.insert(
                 id=new_id(),
@@ -80,7 +80,7 @@ class LoginService:
         Raises InvalidError for a password that breaks the rule (the link stays good) and
         NotAuthenticatedError for a link that has been used, has ended or never was.
         """
-        async with database.transaction():
+        async with database.whole():
             rows = await (
                 PasswordReset.update(used_at=now())
                 .where(

@@ -16,7 +16,7 @@ from satupeta_server.models.map_sources import MapSource
 from satupeta_server.models.mapsets import Mapset, MapsetHistory, MapsetSource, record_revisions
 from satupeta_server.models.organizations import Organization
 from satupeta_server.models.regionals import Regional
-from satupeta_server.representations.base import array
+from satupeta_server.representations.base import array_text
 from satupeta_server.representations.mapsets import MAPSET, MAPSETS_LISTING
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import Scope
@@ -64,15 +64,15 @@ class MapsetService(RecordService):
         Raises NotFoundError or ForbiddenError when one of them is not the caller's to change.
         """
         caller.scope("mapsets:activate")
-        async with database.transaction():
+        async with database.whole():
             # In one order for everybody, so that two callers never wait for each other.
             for mapset_id in sorted(set(mapset_ids)):
                 await self.update(caller, mapset_id, {"is_active": is_active})
             source = Mapset.alias()
             rows = source.select().where(source.id.in_(list(mapset_ids))).order_by(source.id)
             page = rows.alias("page")
-            items = array(MAPSET.json(page.c), page)
-            row = await fetch_row(peewee.Select(columns=[items.cast("text")]))
+            items = array_text(MAPSET.json(page.c), page)
+            row = await fetch_row(peewee.Select(columns=[items]))
         return str(row[0]) if row else "[]"
 
     async def locked(self, caller: Caller, record_id: uuid.UUID, expected: Revisions) -> Any:
@@ -117,13 +117,13 @@ class MapsetService(RecordService):
         del values
         await _link(row.id, getattr(row, "source_id", []))
         await self._record_status(caller, row)
-        await record_revisions(Mapset.id == row.id, caller.identity()).aio_execute()
+        await record_revisions([row.id], caller.identity()).aio_execute()
 
     async def updated(self, caller: Caller, row: Any, changes: Values) -> None:
         """Record a change of the status in the history and every change as a revision."""
         if "status_validation" in changes:
             await self._record_status(caller, row)
-        await record_revisions(Mapset.id == row.id, caller.identity()).aio_execute()
+        await record_revisions([row.id], caller.identity()).aio_execute()
 
     @staticmethod
     async def _record_status(caller: Caller, row: Any) -> None:

@@ -19,7 +19,7 @@ from satupeta_server.messages import Message
 from satupeta_server.models.base import Record, now
 from satupeta_server.queries.listing import Listing, ListRequest
 from satupeta_server.queries.scopes import within
-from satupeta_server.representations.base import Representation, array
+from satupeta_server.representations.base import Representation, array_text
 from satupeta_server.security.callers import Caller
 from satupeta_server.settings import Settings
 
@@ -91,9 +91,9 @@ class ReadService:
         rows = source.select().where(condition).order_by(*listing.order(source, request))
         # Only the rows of the page get their JSON built, so the page is cut out first.
         page = rows.limit(limit).offset(request.offset).alias("page")
-        items = array(self.resource.representation.json(page.c), page)
+        items = array_text(self.resource.representation.json(page.c), page)
         total = source.select(fn.count(SQL("*"))).where(condition)
-        text, count = await fetch_row(peewee.Select(columns=[items.cast("text"), total]))
+        text, count = await fetch_row(peewee.Select(columns=[items, total]))
         end = count if limit is None else request.offset + limit
         shown = limit if limit is not None else count
         return Page(text, count, shown, request.offset, has_more=end < count)
@@ -131,7 +131,7 @@ class RecordService(ReadService):
         rule; nothing is written then.
         """
         caller.scope(self.write_permission)
-        async with database.transaction():
+        async with database.whole():
             row = self.resource.model(**await self.prepared(caller, values, None))
             await self.check_references(values, None)
             await row.aio_save(force_insert=True)
@@ -146,7 +146,7 @@ class RecordService(ReadService):
         Raises NotFoundError, ForbiddenError, PreconditionFailedError, InvalidError or
         ConflictError; nothing is written then.
         """
-        async with database.transaction():
+        async with database.whole():
             row = await self.locked(caller, record_id, expected)
             prepared = await self.prepared(caller, values, row)
             await self.check_references(prepared, row)
@@ -163,7 +163,7 @@ class RecordService(ReadService):
 
         Raises NotFoundError, ForbiddenError, PreconditionFailedError or ConflictError.
         """
-        async with database.transaction():
+        async with database.whole():
             row = await self.locked(caller, record_id, expected)
             await self.before_delete(caller, row)
             await self.write(row, {"deleted_at": now()})

@@ -62,7 +62,7 @@ class SessionService:
             claims = self.tokens.read("refresh", refresh_token)
         except NotAuthenticatedError:
             raise NotAuthenticatedError("refresh_failed") from None
-        async with database.transaction():
+        async with database.whole():
             session = await self._living_session(claims, for_update=True)
             if session is None:
                 raise NotAuthenticatedError("refresh_failed")

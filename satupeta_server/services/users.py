@@ -133,7 +133,7 @@ async def set_password(user: User, password: str, rounds: int) -> None:
     """
     columns = await _password_columns(password, rounds)
     counted = {**columns, "revision": User.revision + 1, "updated_at": now()}
-    async with database.transaction():
+    async with database.whole():
         await User.update(counted).where(User.id == user.id).aio_execute()
         await end_sessions("password", Session.user_id == user.id)
 

@@ -4,11 +4,14 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +27,9 @@ from satupeta_server.embedded import (
     EmbeddedError,
     EmbeddedServers,
     binaries,
+    cluster,
     home,
-    running_addresses,
+    processes,
 )
 from satupeta_server.embedded import servers as servers_module
 from satupeta_server.embedded.account import Account, choose_account
@@ -36,7 +40,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PARENT = """
 import json, os, signal, sys
 from pathlib import Path
-from satupeta_server.embedded import EmbeddedServers, DataFolderLock, processes
+from satupeta_server.embedded import EmbeddedServers, DataFolderLock, cluster, processes
 options = json.loads(sys.argv[2])
 if options.get("without_death_signal"):
     processes._end_with_parent = lambda number: None
@@ -47,6 +51,7 @@ if options.get("die_in"):
         if name == options["die_in"]:
             os.kill(os.getpid(), signal.SIGKILL)
     DataFolderLock.register_child = die
+cluster._command = lambda *paths, command=cluster._command: [*command(*paths), "--no-sync"]
 servers = EmbeddedServers(Path(sys.argv[1]), object_store=options.get("object_store", True))
 addresses = servers.start()
 children = {child.name: child.pid for child in servers._children.values()}
@@ -85,11 +90,14 @@ class Tools:
             connection.close()
 
     @staticmethod
-    def addresses(servers: EmbeddedServers) -> Addresses:
-        """The addresses of servers that run, as another process would learn them."""
-        addresses = running_addresses(servers.data_dir)
-        assert addresses is not None
-        return addresses
+    @contextmanager
+    def started(data_dir: Path, **options: Any) -> Iterator[Addresses]:
+        """The addresses of servers on `data_dir`, which are ended in a hurry at the end."""
+        servers = EmbeddedServers(data_dir, **options)
+        try:
+            yield servers.start()
+        finally:
+            stop_in_a_hurry(servers)
 
     @staticmethod
     def store(addresses: Addresses, **changes: str | None) -> minio.Minio:
@@ -112,17 +120,22 @@ class Tools:
         """The processes that work in `folder`."""
         found = []
         for process in psutil.process_iter():
-            try:
+            with suppress(psutil.Error, OSError):
                 if Path(process.cwd()).is_relative_to(folder):
                     found.append(process)
-            except (psutil.Error, OSError):
-                continue
         return [process for process in found if process.pid != os.getpid()]
 
-    @classmethod
-    def staying_in(cls, folder: Path) -> list[psutil.Process]:
-        """The processes that work in `folder` and do not end within a few seconds."""
-        return psutil.wait_procs(cls.running_in(folder), timeout=5)[1]
+    @staticmethod
+    def wait_ended(watched: list[psutil.Process]) -> list[psutil.Process]:
+        """Those of `watched` that do not end within a few seconds."""
+        # Whoever reaps orphans here may take his time: one that waits for him has ended.
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            watched = [process for process in watched if processes.is_running(process)]
+            if not watched:
+                break
+            time.sleep(0.01)
+        return watched
 
     @staticmethod
     def modes_above(folder: Path) -> dict[str, tuple[int, int, int]]:
@@ -141,6 +154,21 @@ class Tools:
         return text
 
 
+def stop_in_a_hurry(servers: EmbeddedServers) -> None:
+    """Stop `servers` without the second that the store takes to end by itself."""
+    store = servers._children.get("object store")
+    if store is not None and store.is_running():
+        os.kill(store.pid, signal.SIGKILL)
+    servers.stop()
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let initdb leave its files to the system's cache, for no test pulls the plug."""
+    command = cluster._command
+    monkeypatch.setattr(cluster, "_command", lambda *paths: [*command(*paths), "--no-sync"])
+
+
 @pytest.fixture
 def tools() -> Tools:
     return Tools()
@@ -153,7 +181,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.chmod(0o755)
     monkeypatch.setattr(home, "SYSTEM_FOLDER", folder / "system")
     yield folder
-    left = Tools.staying_in(folder)
+    left = Tools.wait_ended(Tools.running_in(folder))
     for process in left:
         process.kill()
     shutil.rmtree(folder)
@@ -176,7 +204,7 @@ def run(data_dir: Path) -> Iterator[Callable[..., EmbeddedServers]]:
 
     yield make
     for servers in made:
-        servers.stop()
+        stop_in_a_hurry(servers)
 
 
 @pytest.fixture
@@ -247,8 +275,11 @@ def _become_ordinary(account: Account) -> None:
     # Its own packages are in an ordinary user's reach; those of root may not be.
     postgres = binaries.postgres_binaries(account)
     store = binaries.object_store_binary(account)
-    servers_module.postgres_binaries = lambda _: postgres  # type: ignore[attr-defined]
-    servers_module.object_store_binary = lambda _: store  # type: ignore[attr-defined]
+    vars(servers_module).update(
+        postgres_binaries=lambda _: postgres, object_store_binary=lambda _: store
+    )
+    # Loaded on first use, from a place that may be root's too.
+    "localhost".encode("idna")
     os.setgroups([])
     os.setgid(account.gid)
     os.setuid(account.uid)

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from satupeta_server.embedded import EmbeddedError, EmbeddedServers, binaries, home
+from satupeta_server.embedded import Addresses, EmbeddedError, EmbeddedServers, binaries, home
 from satupeta_server.embedded.account import choose_account
 
 MakeServers = Callable[..., EmbeddedServers]
@@ -21,8 +21,7 @@ IS_ROOT = os.geteuid() == 0
 
 def write_all(folder: Path, tools: Any) -> list[int]:
     """Keep a row and an object on `folder`; the user ids of the servers."""
-    with EmbeddedServers(folder) as servers:
-        addresses = tools.addresses(servers)
+    with tools.started(folder) as addresses:
         tools.query(addresses.database_url, "CREATE TABLE t AS SELECT 1 AS one")
         tools.store(addresses).make_bucket("files")
         tools.store(addresses).put_object("files", "key", io.BytesIO(b"isi"), 3)
@@ -31,18 +30,20 @@ def write_all(folder: Path, tools: Any) -> list[int]:
 
 def read_all(folder: Path, tools: Any) -> bool:
     """Whether the row and the object are there."""
-    with EmbeddedServers(folder) as servers:
-        addresses = tools.addresses(servers)
+    with tools.started(folder) as addresses:
         with tools.store(addresses).get_object("files", "key") as response:
             objects_there = response.read() == b"isi"
-        return objects_there and tools.query(addresses.database_url, "SELECT one FROM t") == [(1,)]
+        return objects_there and has_row(addresses, tools)
 
 
 def read_row(folder: Path, tools: Any) -> bool:
     """Whether the row is there."""
-    with EmbeddedServers(folder, object_store=False) as servers:
-        url = tools.addresses(servers).database_url
-        return bool(tools.query(url, "SELECT one FROM t") == [(1,)])
+    with tools.started(folder, object_store=False) as addresses:
+        return has_row(addresses, tools)
+
+
+def has_row(addresses: Addresses, tools: Any) -> bool:
+    return bool(tools.query(addresses.database_url, "SELECT one FROM t") == [(1,)])
 
 
 def test_an_ordinary_user_has_everything_in_the_data_folder_and_for_himself(
@@ -115,9 +116,9 @@ class TestRoot:
         closed.mkdir(mode=0o700)
         said: list[str] = []
         for _ in range(2):
-            with EmbeddedServers(closed / "var", object_store=False, say=said.append) as servers:
-                url = tools.addresses(servers).database_url
-                tools.query(url, "CREATE TABLE t AS SELECT 1 AS one")
+            folder = closed / "var"
+            with tools.started(folder, object_store=False, say=said.append) as addresses:
+                tools.query(addresses.database_url, "CREATE TABLE t AS SELECT 1 AS one")
             shutil.rmtree(closed / "var")
         kept = [folder for folder in home.SYSTEM_FOLDER.iterdir() if ".removed-" in folder.name]
         assert len(kept) == 1
@@ -131,7 +132,7 @@ class TestRoot:
         write_all(place / "var", tools)
         copies = {path.name: path.stat().st_mtime_ns for path in copied_binaries()}
         assert len(copies) == 2
-        assert read_all(place / "var", tools)
+        assert read_row(place / "var", tools)
         assert {path.name: path.stat().st_mtime_ns for path in copied_binaries()} == copies
         assert tools.modes_above(place / "hidden" / "x") == before
         copied = [path for folder in copied_binaries() for path in folder.rglob("*")]
@@ -169,7 +170,7 @@ def hide_binaries(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                     (folder / tree).symlink_to(source)
             weed = [file for file in package.files or [] if file.name == "weed"]
             if weed and not (folder / "weed").exists():
-                shutil.copy2(package.locate_file(weed[0]), folder / "weed")
+                shutil.copy2(str(package.locate_file(weed[0])), folder / "weed")
 
         def locate_file(self, name: object) -> Path:
             return folder / str(name)

@@ -34,7 +34,7 @@ def test_kill_of_everything_loses_no_row_and_no_object(
     for process in everything:
         process.kill()
     first.kill()
-    psutil.wait_procs(everything, timeout=5)
+    assert not tools.wait_ended(everything)
 
     second = run().start()
     assert tools.query(second.database_url, "SELECT name FROM t") == [("peta",)]
@@ -56,22 +56,21 @@ def test_orphans_of_a_killed_parent_are_ended_by_the_next_start(
         (data_dir / LOCK_FILE_NAME).write_text("damaged")
 
     second = run().start()
-    psutil.wait_procs(orphans, timeout=5)
-    assert not any(orphan.is_running() for orphan in orphans)
+    assert not tools.wait_ended(orphans)
     assert tools.query(second.database_url, "SELECT one FROM t") == [(1,)]
 
 
 def test_servers_end_with_a_killed_parent_where_the_kernel_helps(
-    parent: Callable[..., Any], tools: Any, data_dir: Path
+    run: MakeServers, parent: Callable[..., Any], tools: Any, data_dir: Path
 ) -> None:
     first = parent()
-    assert len(tools.running_in(data_dir)) > 2
+    children = tools.running_in(data_dir)
+    assert len(children) > 2
     first.kill()
     if sys.platform == "linux":
-        assert not tools.staying_in(data_dir)
-    else:
-        for process in tools.running_in(data_dir):
-            process.kill()
+        assert not tools.wait_ended(children)
+    run(object_store=False).start()
+    assert not tools.wait_ended(children)
 
 
 @pytest.mark.parametrize("moment", ["initdb", "PostgreSQL"])
@@ -128,7 +127,7 @@ def test_a_reused_process_number_is_never_killed(data_dir: Path) -> None:
 
 
 def test_a_worker_that_a_killed_parent_left_is_ended_though_it_inherited_the_lock(
-    data_dir: Path,
+    data_dir: Path, tools: Any
 ) -> None:
     reading, writing = os.pipe()
     parent = os.fork()
@@ -149,8 +148,7 @@ def test_a_worker_that_a_killed_parent_left_is_ended_though_it_inherited_the_loc
 
     said: list[str] = []
     with DataFolderLock(data_dir, say=said.append):
-        psutil.wait_procs([worker], timeout=5)
-        assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+        assert not tools.wait_ended([worker])
     assert any("API worker" in sentence for sentence in said)
 
 

@@ -10,8 +10,14 @@ from typing import Any
 import psutil
 import pytest
 
-from satupeta_server.embedded import DataFolderLock, EmbeddedError, EmbeddedServers, servers
-from satupeta_server.embedded.binaries import PostgresBinaries, postgres_binaries
+from satupeta_server.embedded import (
+    DataFolderLock,
+    EmbeddedError,
+    EmbeddedServers,
+    binaries,
+    servers,
+)
+from satupeta_server.embedded.binaries import PostgresBinaries
 from satupeta_server.embedded.credentials import credentials_path
 
 MakeServers = Callable[..., EmbeddedServers]
@@ -111,7 +117,7 @@ def test_the_reason_why_initdb_failed_is_in_the_sentence(
         place / "initdb",
         'echo "creating" >&2; echo "initdb: error: could not write: No space left" >&2; exit 1',
     )
-    real = servers.postgres_binaries
+    real = binaries.postgres_binaries
 
     def fake(account: Any) -> PostgresBinaries:
         found = real(account)
@@ -120,16 +126,6 @@ def test_the_reason_why_initdb_failed_is_in_the_sentence(
     monkeypatch.setattr(servers, "postgres_binaries", fake)
     assert "could not write: No space left" in refused()
     assert not list((data_dir / "embedded" / "database").iterdir())
-
-
-def test_the_reason_why_postgres_failed_is_in_the_sentence(
-    refused: Callable[..., str], run: MakeServers, data_dir: Path
-) -> None:
-    first = run(object_store=False)
-    first.start()
-    first.stop()
-    (data_dir / "embedded" / "database" / "cluster" / "global" / "pg_control").unlink()
-    assert "pg_control" in refused()
 
 
 def test_when_the_store_fails_the_running_database_is_ended_too(
@@ -170,43 +166,43 @@ def test_an_unsupported_system_is_refused(
     assert "has no program for this system" in refused()
 
 
-def test_lost_passwords_are_not_made_anew_over_existing_data(
+def test_existing_data_are_neither_replaced_nor_opened_with_what_does_not_fit(
     refused: Callable[..., str], run: MakeServers, data_dir: Path
 ) -> None:
     first = run(object_store=False)
     first.start()
     first.stop()
-    path = credentials_path(data_dir)
-    kept = path.read_text()
-    path.unlink()
-    assert "are missing" in refused()
-    path.write_text("{")
-    assert "is damaged" in refused()
-    path.write_text('{"database_password": "x"}')
-    assert "lacks" in refused()
-    path.write_text(kept.replace('superuser_password": "', 'superuser_password": "x'))
-    assert "does not accept the passwords" in refused()
-    path.write_text(kept)
+    passwords = credentials_path(data_dir)
+    kept = passwords.read_text()
+    for content, complaint in (
+        (None, "are missing"),
+        ("{", "is damaged"),
+        ('{"database_password": "x"}', "lacks"),
+        (kept.replace('superuser_password": "', 'superuser_password": "x'), "does not accept"),
+    ):
+        passwords.unlink()
+        if content is not None:
+            passwords.write_text(content)
+        assert complaint in refused(object_store=False)
+        passwords.write_text(kept)
+
+    cluster = data_dir / "embedded" / "database" / "cluster"
+    version = (cluster / "PG_VERSION").read_text()
+    (cluster / "PG_VERSION").write_text("17\n")
+    assert "PostgreSQL 17" in refused(object_store=False)
+    (cluster / "PG_VERSION").write_text(version)
+
     run(object_store=False).start()
 
 
-def test_data_of_another_major_version_are_left_alone(
+def test_the_reason_why_postgres_failed_is_in_the_sentence_and_gone_data_are_told(
     refused: Callable[..., str], run: MakeServers, data_dir: Path
 ) -> None:
     first = run(object_store=False)
     first.start()
     first.stop()
-    (data_dir / "embedded" / "database" / "cluster" / "PG_VERSION").write_text("17\n")
-    sentence = refused()
-    assert "PostgreSQL 17" in sentence
-
-
-def test_data_that_are_gone_are_not_replaced_by_empty_ones_in_silence(
-    refused: Callable[..., str], run: MakeServers, data_dir: Path
-) -> None:
-    first = run(object_store=False)
-    first.start()
-    first.stop()
+    (data_dir / "embedded" / "database" / "cluster" / "global" / "pg_control").unlink()
+    assert "pg_control" in refused(object_store=False)
     shutil.rmtree(data_dir / "embedded")
     assert "are not there" in refused()
 

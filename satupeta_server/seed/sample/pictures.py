@@ -1,11 +1,12 @@
 """The pictures of the sample catalogue: small maps of places that do not exist, drawn here."""
 
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
 WIDTH, HEIGHT = 640, 400
 COUNT = 20
@@ -30,13 +31,23 @@ class _Style:
     mark: Colour
 
 
-_STYLES = (
-    _Style((166, 206, 227), (221, 235, 200), (120, 150, 90), (88, 120, 70), (250, 245, 230), (214, 69, 65)),
-    _Style((158, 197, 219), (250, 240, 205), (176, 120, 72), (140, 92, 52), (255, 252, 245), (36, 84, 140)),
-    _Style((190, 215, 230), (240, 240, 236), (150, 160, 170), (120, 130, 140), (255, 214, 92), (200, 60, 60)),
-    _Style((22, 62, 102), (198, 219, 196), (52, 110, 92), (34, 80, 66), (240, 226, 180), (240, 150, 50)),
-    _Style((205, 228, 236), (254, 224, 182), (179, 88, 6), (140, 66, 4), (255, 255, 250), (60, 50, 120)),
-)  # fmt: skip
+
+
+def _colour(name: str) -> Colour:
+    red, green, blue = ImageColor.getrgb(name)[:3]
+    return red, green, blue
+
+
+_STYLES = tuple(
+    _Style(*map(_colour, names.split()))
+    for names in (
+        "#a6cee3 #ddebc8 #78965a #587846 #faf5e6 #d64541",
+        "#9ec5db #faf0cd #b07848 #8c5c34 #fffcf5 #24548c",
+        "#bed7e6 #f0f0ec #96a0aa #78828c #ffd65c #c83c3c",
+        "#163e66 #c6dbc4 #346e5c #225042 #f0e2b4 #f09632",
+        "#cde4ec #fee0b6 #b35806 #8c4204 #fffffa #3c3278",
+    )
+)
 
 
 def draw_picture(number: int) -> bytes:
@@ -107,7 +118,7 @@ def _wander(random: Random) -> Iterator[Point]:
 
 
 def _cut_corners(points: Sequence[Point]) -> Iterator[Point]:
-    for (left, above), (right, below) in zip(points, points[1:], strict=False):
+    for (left, above), (right, below) in itertools.pairwise(points):
         yield left * 0.75 + right * 0.25, above * 0.75 + below * 0.25
         yield left * 0.25 + right * 0.75, above * 0.25 + below * 0.75
 

@@ -1,7 +1,7 @@
 """Writing sample mapsets with their sources, histories and revisions."""
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from satupeta_server.models.mapsets import Mapset, MapsetHistory, MapsetSource
 from satupeta_server.models.users import SYSTEM_USER_ID
 from satupeta_server.seed.reference import ReferenceIds
 from satupeta_server.seed.sample.mapsets import SampleMapset
-from satupeta_server.seed.writing import copy_rows, stable_id
+from satupeta_server.seed.writing import copy_csv, csv_of, stable_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,17 @@ class References:
     reference: ReferenceIds
     organizations: Mapping[str, uuid.UUID]
     sources: Mapping[str, uuid.UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Mapsets with their sources and histories, ready to be written."""
+
+    numbers: Sequence[int]
+    ids: Sequence[str]
+    mapsets: str
+    sources: str
+    histories: str
 
 
 _MAPSET_COLUMNS = (
@@ -39,15 +50,24 @@ _FIRST_REVISIONS = """
 """
 
 
-def write_mapsets(mapsets: Iterable[SampleMapset], references: References) -> None:
+def prepare(mapsets: Iterable[SampleMapset], references: References) -> Batch:
+    """Make the rows of mapsets, which needs no database."""
+    made = list(mapsets)
+    return Batch(
+        numbers=[mapset.index for mapset in made],
+        ids=[str(mapset.id) for mapset in made],
+        mapsets=csv_of(_mapset(mapset, references) for mapset in made),
+        sources=csv_of(_sources(made, references)),
+        histories=csv_of(_histories(made)),
+    )
+
+
+def write(batch: Batch) -> None:
     """Write mapsets that are not there yet, with all that belongs to them."""
-    batch = list(mapsets)
-    if not batch:
-        return
-    copy_rows(Mapset, _MAPSET_COLUMNS, (_mapset(each, references) for each in batch))
-    copy_rows(MapsetSource, _SOURCE_COLUMNS, _sources(batch, references))
-    copy_rows(MapsetHistory, _HISTORY_COLUMNS, _histories(batch))
-    database.execute_sql(_FIRST_REVISIONS, ([str(each.id) for each in batch],))
+    copy_csv(Mapset, _MAPSET_COLUMNS, batch.mapsets)
+    copy_csv(MapsetSource, _SOURCE_COLUMNS, batch.sources)
+    copy_csv(MapsetHistory, _HISTORY_COLUMNS, batch.histories)
+    database.execute_sql(_FIRST_REVISIONS, (batch.ids,))
 
 
 def _mapset(mapset: SampleMapset, references: References) -> tuple[Any, ...]:

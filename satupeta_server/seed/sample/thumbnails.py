@@ -33,9 +33,7 @@ def store_pictures(store: ObjectStore) -> list[uuid.UUID]:
     return ids
 
 
-def give_pictures_to_categories(
-    categories: Iterable[uuid.UUID], pictures: list[uuid.UUID]
-) -> None:
+def give_pictures_to_categories(categories: Iterable[uuid.UUID], pictures: list[uuid.UUID]) -> None:
     """Give each category a picture that has none and that nobody changed yet."""
     for number, category_id in enumerate(categories):
         Category.update(thumbnail=pictures[number % len(pictures)]).where(

@@ -1,0 +1,59 @@
+# The two commands: `make run` and `make test`. Each makes what it needs, in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test test-long lint types architecture format lock clean
+
+run: .venv/.run
+	@exec $(BIN)/satupeta dev
+
+test: .venv/.test lint types architecture
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --fail-under=90
+
+test-long: .venv/.test
+	$(BIN)/python -m pytest -q -m "long or not long"
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.test
+	$(BIN)/mypy
+
+architecture: .venv/.test
+	$(BIN)/lint-imports --config setup.cfg
+
+format: .venv/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name it with PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.run: requirements-run.lock pyproject.toml | .venv/pyvenv.cfg
+	@echo "Installing what Satu Peta needs into .venv"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-run.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.test: requirements-test.lock pyproject.toml | .venv/.run
+	@echo "Installing what the tests need into .venv"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
+	@touch $@
+
+# Needs uv; run it after a change of the dependencies in pyproject.toml.
+lock:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" --extra embedded --extra build pyproject.toml -o requirements-run.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" --all-extras pyproject.toml -o requirements-test.lock
+
+clean:
+	rm -rf .venv build dist *.egg-info

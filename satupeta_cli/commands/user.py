@@ -1,0 +1,44 @@
+"""``satupeta user``: users."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """Help users of the database that DATABASE_URL names."""
+
+
+@command.command("reset-link")
+@click.argument("username")
+@click.pass_obj
+def reset_link(env_file: Path, username: str) -> None:
+    """Print a one-time link with which USERNAME sets a new password.
+
+    Example: satupeta user reset-link budi
+    """
+    from satupeta_server import database  # noqa: PLC0415
+    from satupeta_server.errors import NotFoundError, StartError  # noqa: PLC0415
+    from satupeta_server.secrets_store import with_generated_secrets  # noqa: PLC0415
+    from satupeta_server.services.logins import LoginService  # noqa: PLC0415
+    from satupeta_server.services.sessions import SessionService  # noqa: PLC0415
+    from satupeta_server.settings import load_settings, require_servers  # noqa: PLC0415
+
+    settings = with_generated_secrets(load_settings(env_file))
+    require_servers(settings, object_store=False)
+    connected = database.connect(settings)
+    logins = LoginService(settings, SessionService(settings))
+
+    async def make() -> str:
+        try:
+            return await logins.make_reset_token(username)
+        finally:
+            await connected.aio_close()
+
+    try:
+        token = asyncio.run(make())
+    except NotFoundError:
+        raise StartError(f"There is no active user {username!r}.") from None
+    click.echo(f"{settings.base_url}/api/auth/password-reset/page#{token}")

@@ -1,0 +1,64 @@
+"""Secrets that development makes for itself, once, and keeps in the data folder."""
+
+import base64
+import json
+import os
+import secrets
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from satupeta_server.errors import StartError
+from satupeta_server.settings import Settings
+
+FILE_NAME = "secrets.json"
+
+
+def with_generated_secrets(settings: Settings) -> Settings:
+    """Fill in SECRET_KEY and ENCRYPTION_KEYS where they are missing, in development only.
+
+    Raises StartError when the file of the generated ones cannot be read or written.
+    """
+    missing = {
+        name: make
+        for name, make in _GENERATORS.items()
+        if settings.environment == "development" and getattr(settings, name) is None
+    }
+    if not missing:
+        return settings
+    path = settings.data_dir / FILE_NAME
+    known = _read(path)
+    made = {name: make() for name, make in missing.items() if name not in known}
+    if made:
+        known |= made
+        write_private(path, json.dumps(known, indent=2))
+    return settings.model_copy(update={name: SecretStr(known[name]) for name in missing})
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file whole or not at all, readable by its owner only from its first byte on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise StartError(f"{path} cannot be read; restore it from a backup.") from error
+    return known
+
+
+def _encryption_keys() -> str:
+    return json.dumps({"development": base64.b64encode(secrets.token_bytes(32)).decode()})
+
+
+_GENERATORS = {"secret_key": lambda: secrets.token_urlsafe(48), "encryption_keys": _encryption_keys}

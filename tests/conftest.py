@@ -1,0 +1,295 @@
+"""What all tests share: real servers for the run, and for each test a database of its own."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import secrets
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import psycopg2
+import pytest
+from pydantic import SecretStr
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.platform.asyncio import AsyncIOLoop
+from tornado.testing import bind_unused_port
+
+from satupeta_server import database, migrating
+from satupeta_server.app import Application, make_app
+from satupeta_server.embedded import Addresses, EmbeddedServers
+from satupeta_server.seed.reference import seed_reference
+from satupeta_server.server import make_http_server
+from satupeta_server.settings import Settings, load_settings
+from satupeta_server.storage import ObjectStore
+from tests.world import World, make_world
+
+SECRET_KEY = "a-secret-key-of-the-tests-0123456789-abcdefghij"
+TEMPLATE = "satupeta_template"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let coroutine tests run on the loop of pytest-tornado without a mark on each."""
+    for item in items:
+        if asyncio.iscoroutinefunction(getattr(item, "function", None)):
+            item.add_marker(pytest.mark.gen_test)
+
+
+@pytest.fixture
+def io_loop() -> Iterator[AsyncIOLoop]:
+    """A new asyncio loop for each test; that of pytest-tornado reuses the closed one."""
+    loop = AsyncIOLoop(make_current=False)
+    asyncio.set_event_loop(loop.asyncio_loop)
+    yield loop
+    loop.close(all_fds=True)
+    asyncio.set_event_loop(None)
+
+
+@pytest.fixture(scope="session")
+def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
+    """A real PostgreSQL and a real object store, for this run of the tests alone."""
+    servers = EmbeddedServers(tmp_path_factory.mktemp("servers"))
+    try:
+        yield servers.start()
+    finally:
+        servers.stop()
+
+
+def address_of(addresses: Addresses, name: str) -> str:
+    """The address of another database of the run's PostgreSQL."""
+    return urlunsplit(urlsplit(addresses.database_url or "")._replace(path=f"/{name}"))
+
+
+def execute(database_url: str, statement: str) -> None:
+    """Run one statement outside any transaction."""
+    connection = psycopg2.connect(database_url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
+
+
+def make_settings(addresses: Addresses, database_name: str, **overrides: Any) -> Settings:
+    """Settings for one database of the run's servers."""
+    return load_settings(
+        None,
+        **{
+            "database_url": SecretStr(address_of(addresses, database_name)),
+            "database_pool_size": 8,
+            "minio_endpoint_url": addresses.object_store_endpoint,
+            "minio_root_user": addresses.object_store_access_key,
+            "minio_root_password": SecretStr(addresses.object_store_secret_key or ""),
+            "minio_bucket_name": "satupeta-tests",
+            "secret_key": SecretStr(SECRET_KEY),
+            "encryption_keys": SecretStr(json.dumps({"1": base64.b64encode(bytes(32)).decode()})),
+            "bcrypt_rounds": 4,
+            "login_delay_ceiling_seconds": 1,
+            **overrides,
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def template(addresses: Addresses) -> World:
+    """A migrated and seeded database that each test gets a copy of, and what stands in it."""
+    execute(addresses.database_url or "", f"CREATE DATABASE {TEMPLATE}")
+    settings = make_settings(addresses, TEMPLATE)
+    migrating.upgrade(address_of(addresses, TEMPLATE))
+    ObjectStore(settings).ensure_bucket()
+    database.connect(settings)
+    with database.synchronous():
+        seed_reference()
+        return make_world()
+
+
+@pytest.fixture
+def world(template: World) -> World:
+    """What stands in the test's database."""
+    return template
+
+
+@pytest.fixture
+def settings(
+    request: pytest.FixtureRequest, addresses: Addresses, template: World, tmp_path: Path
+) -> Iterator[Settings]:
+    """Settings with a new copy of the database; ``@pytest.mark.settings(...)`` changes some."""
+    mark = request.node.get_closest_marker("settings")
+    name = f"test_{secrets.token_hex(6)}"
+    execute(addresses.database_url or "", f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield make_settings(addresses, name, data_dir=tmp_path, **(mark.kwargs if mark else {}))
+    execute(addresses.database_url or "", f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[ObjectStore]:
+    """The object store, with the bucket made."""
+    store = ObjectStore(settings)
+    store.ensure_bucket()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def app(settings: Settings, io_loop: AsyncIOLoop) -> Iterator[Application]:
+    """The application, as the servers run it."""
+    application = make_app(settings)
+    yield application
+    io_loop.run_sync(application.close)
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Api:
+    """Calls the API as a browser or the portal's server would."""
+
+    base: str
+    application: Application
+    world: World
+    client: AsyncHTTPClient = field(default_factory=AsyncHTTPClient)
+    _tokens: dict[str, str] = field(default_factory=dict)
+
+    async def token(self, username: str) -> str:
+        """An access token of one of the world's users, by a session opened for the test."""
+        if username not in self._tokens:
+            user_id = self.world.users[username]
+            pair = await self.application.services.sessions.open(user_id, "127.0.0.1", "tests")
+            self._tokens[username] = pair.access_token
+        return self._tokens[username]
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        user: str | None = None,
+        token: str | None = None,
+        json_body: Any = None,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        **query: Any,
+    ) -> Answer:
+        """Send one request; ``query`` values that are lists become repeated parameters."""
+        sent = dict(headers or {})
+        if user is not None:
+            token = await self.token(user)
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        if json_body is not None:
+            body = json.dumps(json_body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        if body is None and method in ("POST", "PATCH", "PUT"):
+            body = b""
+        address = f"{self.base}{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
+        request = HTTPRequest(
+            address,
+            method=method,
+            headers=sent,
+            body=body,
+            allow_nonstandard_methods=True,
+            follow_redirects=False,
+            decompress_response=sent.get("Accept-Encoding") is not None,
+            request_timeout=30,
+        )
+        response = await self.client.fetch(request, raise_error=False)
+        if response.code == 599:
+            raise AssertionError(f"no answer: {response.error}")
+        return Answer(response.code, response.headers, response.body or b"")
+
+    async def get(self, path: str, **arguments: Any) -> Answer:
+        """GET."""
+        return await self.request("GET", path, **arguments)
+
+    async def post(self, path: str, **arguments: Any) -> Answer:
+        """POST."""
+        return await self.request("POST", path, **arguments)
+
+    async def patch(self, path: str, **arguments: Any) -> Answer:
+        """PATCH."""
+        return await self.request("PATCH", path, **arguments)
+
+    async def delete(self, path: str, **arguments: Any) -> Answer:
+        """DELETE."""
+        return await self.request("DELETE", path, **arguments)
+
+    async def upload(
+        self,
+        content: bytes,
+        name: str,
+        *,
+        user: str | None = "walidata",
+        content_type: str = "image/png",
+        fields: dict[str, str] | None = None,
+        part: str = "file",
+        path: str = "/files",
+    ) -> Answer:
+        """Send a file as the portal's upload widget does."""
+        files = {part: (name, content, content_type)}
+        headers, body = multipart(fields or {}, files)
+        return await self.post(path, user=user, headers=headers, body=body)
+
+    async def make_mapset(self, user: str = "pengelola", **changes: Any) -> dict[str, Any]:
+        """Create a mapset as the portal's wizard does, and give it."""
+        answer = await self.post("/mapsets", user=user, json_body=self.world.mapset(**changes))
+        assert answer.status == 201, answer.body
+        mapset: dict[str, Any] = answer.json
+        return mapset
+
+    async def make_public_mapset(self, **changes: Any) -> dict[str, Any]:
+        """Create a mapset and have it approved."""
+        mapset = await self.make_mapset(**changes)
+        verdict = {"status_validation": "approved", "notes": "", "layer_url": mapset["layer_url"]}
+        answer = await self.patch(f"/mapsets/{mapset['id']}", user="walidata", json_body=verdict)
+        assert answer.status == 200, answer.body
+        approved: dict[str, Any] = answer.json
+        return approved
+
+
+def multipart(
+    fields: dict[str, str], files: dict[str, tuple[str, bytes, str]] | None = None
+) -> tuple[dict[str, str], bytes]:
+    """The header and the body of multipart/form-data."""
+    boundary = f"----tests{uuid.uuid4().hex}"
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    ]
+    for name, (file_name, content, content_type) in (files or {}).items():
+        parts.append(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; '
+            f'filename="{file_name}"\r\nContent-Type: {content_type}\r\n\r\n'.encode()
+            + content
+            + b"\r\n"
+        )
+    body = b"".join(parts) + f"--{boundary}--\r\n".encode()
+    return {"Content-Type": f"multipart/form-data; boundary={boundary}"}, body
+
+
+@pytest.fixture
+def api(app: Application, io_loop: AsyncIOLoop, world: World) -> Iterator[Api]:
+    """The API, served on a port of its own by the server that serves it in production."""
+    listener, port = bind_unused_port()
+    server = make_http_server(app)
+    server.add_socket(listener)
+    api = Api(f"http://127.0.0.1:{port}/api", app, world)
+    yield api
+    api.client.close()
+    server.stop()
+    with contextlib.suppress(TimeoutError):
+        io_loop.run_sync(server.close_all_connections, timeout=5)
