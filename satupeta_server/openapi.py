@@ -11,7 +11,13 @@ from satupeta_server.schemas.base import Form, Rules
 from satupeta_server.security.permissions import GRANTS, PUBLIC_ACCESS
 
 _FORMATS = {"uuid": "uuid", "date": "date", "datetime": "date-time"}
-_TYPES = {"dict": "object", "list": "array", "uuid": "string", "date": "string", "datetime": "string"}
+_TYPES = {
+    "dict": "object",
+    "list": "array",
+    "uuid": "string",
+    "date": "string",
+    "datetime": "string",
+}
 
 ERROR: Mapping[str, Any] = {
     "type": "object",
@@ -159,7 +165,10 @@ def _request_body(route: Route, operation: Operation) -> dict[str, Any] | None:
         schema: dict[str, Any] = {
             "type": "object",
             "required": ["file"],
-            "properties": {"file": {"type": "string", "format": "binary"}, "description": {"type": "string"}},
+            "properties": {
+                "file": {"type": "string", "format": "binary"},
+                "description": {"type": "string"},
+            },
         }
     elif operation.request is None:
         return None

@@ -84,7 +84,11 @@ _HEALTH: Schema = {
         "checks": {"type": "object", "additionalProperties": {"enum": ["ok", "down"]}},
     },
 }
-_OK: Schema = {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}}
+_OK: Schema = {
+    "type": "object",
+    "required": ["message"],
+    "properties": {"message": {"type": "string"}},
+}
 
 
 @dataclass(frozen=True)
@@ -160,8 +164,12 @@ def _resource(
     delete = Operation(write, f"Delete a {noun}", 204, errors=(404, 409, 412))
     options = {"subject": subject, "form": form, "change_form": change_form}
     return [
-        Route(collection.path, CollectionHandler, {**collection.operations, "POST": create}, options),
-        Route(item.path, ItemHandler, {**item.operations, "PATCH": change, "DELETE": delete}, options),
+        Route(
+            collection.path, CollectionHandler, {**collection.operations, "POST": create}, options
+        ),
+        Route(
+            item.path, ItemHandler, {**item.operations, "PATCH": change, "DELETE": delete}, options
+        ),
     ]
 
 
@@ -311,13 +319,19 @@ ROUTES: tuple[Route, ...] = (
             )
         },
     ),
-    Route("/health/live", LiveHandler, {"GET": _public("Whether the process lives", response=_HEALTH)}),
+    Route(
+        "/health/live", LiveHandler, {"GET": _public("Whether the process lives", response=_HEALTH)}
+    ),
     Route(
         "/health/ready",
         ReadyHandler,
         {"GET": _public("Whether the process can serve", response=_HEALTH)},
     ),
-    Route("/openapi.json", OpenApiHandler, {"GET": _public("This document", response={"type": "object"})}),
+    Route(
+        "/openapi.json",
+        OpenApiHandler,
+        {"GET": _public("This document", response={"type": "object"})},
+    ),
     Route("/docs", DocsHandler, {"GET": _page("This document as a page")}),
     Route("/docs/{file}", AssetHandler, {"GET": _page("What the page of this document needs")}),
 )

@@ -29,7 +29,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    project_name: str = Field("Satu Peta", description="Name shown on pages and in the API's document.")
+    project_name: str = Field(
+        "Satu Peta", description="Name shown on pages and in the API's document."
+    )
     environment: Literal["development", "production"] = Field(
         "development",
         description="`development` or `production`; production refuses missing or weak secrets.",
@@ -111,7 +113,9 @@ class Settings(BaseSettings):
         default=False, description="Use TLS where MINIO_ENDPOINT_URL names no scheme."
     )
     minio_bucket_name: str = Field("satupeta", description="Bucket of the uploaded files.")
-    minio_region: str | None = Field(None, description="Region of the bucket, if the store has any.")
+    minio_region: str | None = Field(
+        None, description="Region of the bucket, if the store has any."
+    )
 
     max_upload_size: int = Field(
         100 * _MEGABYTE, ge=1, le=5 * 1024 * _MEGABYTE, description="Largest upload, in bytes."
@@ -128,7 +132,10 @@ class Settings(BaseSettings):
         description="JSON list of the extensions that may be uploaded.",
     )  # fmt: skip
     list_limit: int = Field(
-        1000, ge=1, le=100_000, description="Rows of mapsets, news and regionals at most in one list."
+        1000,
+        ge=1,
+        le=100_000,
+        description="Rows of mapsets, news and regionals at most in one list.",
     )
     reverify_on_edit: bool = Field(
         default=False, description="An approved mapset that is edited returns to verification."

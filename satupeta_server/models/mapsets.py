@@ -56,7 +56,9 @@ class BoundingBoxField(peewee.Field):  # type: ignore[type-arg]
         """Read the text form of a box, which names the upper right corner first."""
         if value is None or isinstance(value, tuple):
             return value
-        east, north, west, south = (float(part) for part in value.strip("()").replace("),(", ",").split(","))
+        east, north, west, south = (
+            float(part) for part in value.strip("()").replace("),(", ",").split(",")
+        )
         return west, south, east - 360 if east > 180 else east, north
 
 

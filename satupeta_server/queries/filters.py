@@ -16,7 +16,9 @@ from satupeta_server.errors import InvalidError, invalid
 
 MOST_ATOMS = 100
 _SHOWN_CHARACTERS = 60
-_ATOM = re.compile(r"\s*(?P<field>\w+)\s*(?P<operator>!=|<=|>=|=|<|>|\bin\b)(?P<value>.*)", re.DOTALL)
+_ATOM = re.compile(
+    r"\s*(?P<field>\w+)\s*(?P<operator>!=|<=|>=|=|<|>|\bin\b)(?P<value>.*)", re.DOTALL
+)
 
 
 @dataclass(frozen=True)

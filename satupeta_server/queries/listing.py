@@ -173,4 +173,3 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     ">": lambda left, right: left > right,
     ">=": lambda left, right: left >= right,
 }
-

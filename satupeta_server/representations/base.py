@@ -92,7 +92,9 @@ def text(column: str, *, null: bool = False) -> Member:
 
 def text_or_empty(column: str) -> Member:
     """A text that is empty where there is none: the portal prints it as it comes."""
-    return Member(lambda source: fn.coalesce(getattr(source, column), SQL("''")), {"type": "string"})
+    return Member(
+        lambda source: fn.coalesce(getattr(source, column), SQL("''")), {"type": "string"}
+    )
 
 
 def choice(column: str, values: tuple[str, ...], *, null: bool = False) -> Member:

@@ -73,4 +73,3 @@ MAP_SOURCES_LISTING = Listing(
     sorts=("name", "url", "is_active", "created_at", "updated_at"),
     searches=("name", "description", "url"),
 )
-

@@ -55,7 +55,10 @@ def _bounding_box(source: Any) -> Any:
     east = coordinate(0, 0)
     turned = NodeList((east, SQL("- 360")))
     array = fn.json_build_array(
-        coordinate(1, 0), coordinate(1, 1), Case(None, ((east > 180, turned),), east), coordinate(0, 1)
+        coordinate(1, 0),
+        coordinate(1, 1),
+        Case(None, ((east > 180, turned),), east),
+        coordinate(0, 1),
     )
     return Case(None, ((source.bounding_box.is_null(False), array),))
 

@@ -79,9 +79,7 @@ _RULE_MESSAGES: Mapping[str, Callable[[ValidationError], Message]] = {
     "required": lambda error: Message("required"),
     "nullable": lambda error: Message("required"),
     "type": lambda error: Message(_TYPE_MESSAGES[error.constraint]),
-    "allowed": lambda error: Message(
-        "must_be_one_of", {"allowed": ", ".join(error.constraint)}
-    ),
+    "allowed": lambda error: Message("must_be_one_of", {"allowed": ", ".join(error.constraint)}),
     "minlength": _limited("too_short", "required"),
     "maxlength": _limited("too_long", "too_many"),
     "min": lambda error: Message("too_small", {"limit": error.constraint}),

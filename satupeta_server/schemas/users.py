@@ -30,9 +30,7 @@ USER_FORM = Form(
     }
 )
 # A user whom a command made may have no organization; the edit form then sends it blank.
-USER_CHANGE_FORM = Form(
-    {**_PERSON, "organization_id": identifier(), "password": password()}
-)
+USER_CHANGE_FORM = Form({**_PERSON, "organization_id": identifier(), "password": password()})
 ME_FORM = Form(
     {
         "name": name(example="Budi Santoso"),

@@ -37,9 +37,7 @@ def refuse_stale_dialog(caller: Caller, row: Mapset, values: dict[str, Any]) -> 
         raise ConflictError("layer_changed", errors={})
 
 
-async def check_transition(
-    caller: Caller, row: Mapset, status: str, *, is_confirmed: bool
-) -> None:
+async def check_transition(caller: Caller, row: Mapset, status: str, *, is_confirmed: bool) -> None:
     """Let a change of the status pass or refuse it.
 
     ``is_confirmed`` says that If-Match named the present revision. Raises ForbiddenError when

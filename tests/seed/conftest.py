@@ -1,4 +1,4 @@
-"""A database without any row and an empty bucket, for each test of the seed."""
+"""A database without any row for each test of the seed."""
 
 import secrets
 from collections.abc import Iterator
@@ -25,12 +25,15 @@ def empty_template(addresses: Addresses) -> str:
 
 
 @pytest.fixture
-def settings(addresses: Addresses, empty_template: str, tmp_path: Path) -> Iterator[Settings]:
-    """Settings with a new database and a new bucket."""
+def settings(
+    request: pytest.FixtureRequest, addresses: Addresses, empty_template: str, tmp_path: Path
+) -> Iterator[Settings]:
+    """Settings with a new database; ``@pytest.mark.settings(...)`` changes some."""
+    mark = request.node.get_closest_marker("settings")
     name = f"seed_{secrets.token_hex(6)}"
     execute(addresses.database_url or "", f"CREATE DATABASE {name} TEMPLATE {empty_template}")
-    bucket = name.replace("_", "-")
-    yield make_settings(addresses, name, data_dir=tmp_path / "var", minio_bucket_name=bucket)
+    changes = mark.kwargs if mark else {}
+    yield make_settings(addresses, name, data_dir=tmp_path / "var", **changes)
     execute(addresses.database_url or "", f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -31,8 +31,6 @@ class _Style:
     mark: Colour
 
 
-
-
 def _colour(name: str) -> Colour:
     red, green, blue = ImageColor.getrgb(name)[:3]
     return red, green, blue
