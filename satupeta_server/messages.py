@@ -10,7 +10,7 @@ from typing import Literal
 
 Language = Literal["id", "en"]
 
-# key: (Indonesian, English)
+# By key: first in Indonesian, then in English.
 MESSAGES: Mapping[str, tuple[str, str]] = {
     "bad_request": ("Permintaan tidak dapat dibaca.", "The request cannot be read."),
     "malformed_json": (

@@ -61,7 +61,7 @@ def make_document(project_name: str, base_url: str) -> dict[str, Any]:
         "info": {
             "title": project_name,
             "version": __version__,
-            "description": "Every request that the portal makes, and what an API user needs besides.",
+            "description": "What the portal asks for, and what an API user needs besides.",
         },
         "servers": [{"url": f"{base_url}{PREFIX}"}],
         "paths": {route.path: _path(route) for route in ROUTES if not _is_page(route)},

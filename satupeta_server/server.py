@@ -126,7 +126,7 @@ class Workers:
 
     def _start_one(self, number: int) -> subprocess.Popen[bytes]:
         descriptors = ",".join(map(str, self._descriptors))
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603  our own program
             [*self._command, descriptors],
             env=self._environment,
             pass_fds=self._descriptors,
@@ -140,7 +140,7 @@ def inherited_sockets(descriptors: str) -> list[socket.socket]:
     """Take over the sockets that the parent bound, by their comma-separated descriptors."""
     sockets = [socket.socket(fileno=int(number)) for number in descriptors.split(",")]
     for one in sockets:
-        one.setblocking(False)
+        one.setblocking(False)  # noqa: FBT003
     return sockets
 
 

@@ -274,7 +274,7 @@ def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Set
     Raises StartError with a sentence for each setting that is missing, weak or impossible.
     """
     try:
-        return Settings(_env_file=env_file, **overrides)
+        return Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
     except ValidationError as error:
         raise StartError(" ".join(_sentence(dict(one)) for one in error.errors())) from None
     except Exception as error:

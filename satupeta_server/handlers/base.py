@@ -117,7 +117,7 @@ class BaseHandler(RequestHandler):
         self.set_header("Vary", "Origin, Authorization, Accept-Encoding")
         self.set_header("Cache-Control", "no-store")
         origin = self.request.headers.get("Origin")
-        if origin in self.settings["allowed_origins"]:
+        if origin is not None and origin in self.settings["allowed_origins"]:
             self.set_header("Access-Control-Allow-Origin", origin)
             self.set_header("Access-Control-Expose-Headers", EXPOSED_HEADERS)
 

@@ -36,7 +36,7 @@ def is_bounding_box(box: tuple[float, ...]) -> bool:
     return abs(west) <= 180 and abs(east) <= 180 and -90 <= south <= north <= 90
 
 
-class BoundingBoxField(peewee.Field):  # type: ignore[type-arg]
+class BoundingBoxField(peewee.Field):
     """West, south, east and north in degrees, as PostgreSQL's ``box``.
 
     A box that crosses the antimeridian has its east below its west; the database keeps that
@@ -97,7 +97,7 @@ class Mapset(Record):
 class MapsetSource(BaseModel):
     """That a mapset comes from a map source, and at which place it names it."""
 
-    id = None
+    id = None  # type: ignore[assignment]
     mapset_id = reference(Mapset, "mapset_id")
     map_source_id = reference(MapSource, "map_source_id")
     position = peewee.SmallIntegerField()
@@ -123,7 +123,7 @@ class MapsetHistory(BaseModel):
 class MapsetRevision(BaseModel):
     """The state that one change of a mapset left."""
 
-    id = None
+    id = None  # type: ignore[assignment]
     mapset_id = reference(Mapset, "mapset_id")
     revision = peewee.IntegerField()
     user_id = reference(User, "user_id")

@@ -28,7 +28,7 @@ class Session(BaseModel):
 class LoginFailure(BaseModel):
     """How often logins to one account failed since its last success; known by a digest only."""
 
-    id = None
+    id = None  # type: ignore[assignment]
     account = peewee.TextField(primary_key=True)
     failures = peewee.IntegerField()
     last_failed_at = DateTimeTZField(default=now)

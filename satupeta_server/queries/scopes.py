@@ -1,11 +1,11 @@
 """The conditions that narrow a query to what a caller may see or change."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import peewee
 
 from satupeta_server.models.classifications import Classification
-from satupeta_server.models.mapsets import Mapset
 from satupeta_server.models.roles import Role
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import ADMINISTRATOR, Scope
@@ -28,6 +28,10 @@ def within(scope: Scope, caller: Caller, source: Any) -> Any:
     return _CONDITIONS[scope](caller, source)
 
 
+def _everything() -> Any:
+    return peewee.SQL("true")
+
+
 def _own(caller: Caller, source: Any) -> Any:
     return source.producer_id == caller.organization_id
 
@@ -37,8 +41,8 @@ def _not_administrator(_caller: Caller, source: Any) -> Any:
     return source.role_id.not_in(role.select(role.id).where(role.name == ADMINISTRATOR))
 
 
-_CONDITIONS = {
-    Scope.ALL: lambda _caller, _source: peewee.SQL("true"),
+_CONDITIONS: Mapping[Scope, Callable[[Caller, Any], Any]] = {
+    Scope.ALL: lambda _caller, _source: _everything(),
     Scope.ACTIVE: lambda _caller, source: source.is_active,
     Scope.PUBLIC: lambda _caller, source: public_mapset(source),
     Scope.OWN: _own,

@@ -65,9 +65,9 @@ def parse_decimal(text: str) -> Decimal:
 
 def parse_date(text: str) -> datetime.date:
     """Read an existing day as YYYY-MM-DD."""
+    if len(text) != 10:
+        raise ValueProblem("must_be_date")
     try:
-        if len(text) != 10:
-            raise ValueError
         return datetime.date.fromisoformat(text)
     except ValueError:
         raise ValueProblem("must_be_date") from None

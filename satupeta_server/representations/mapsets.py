@@ -60,7 +60,7 @@ def _bounding_box(source: Any) -> Any:
         Case(None, ((east > 180, turned),), east),
         coordinate(0, 1),
     )
-    return Case(None, ((source.bounding_box.is_null(False), array),))
+    return Case(None, ((~source.bounding_box.is_null(), array),))
 
 
 def _produced_by(source: Any, word: str) -> Any:

@@ -76,8 +76,8 @@ def _limited(text_key: str, list_key: str) -> Callable[[ValidationError], Messag
 
 
 _RULE_MESSAGES: Mapping[str, Callable[[ValidationError], Message]] = {
-    "required": lambda error: Message("required"),
-    "nullable": lambda error: Message("required"),
+    "required": lambda _error: Message("required"),
+    "nullable": lambda _error: Message("required"),
     "type": lambda error: Message(_TYPE_MESSAGES[error.constraint]),
     "allowed": lambda error: Message("must_be_one_of", {"allowed": ", ".join(error.constraint)}),
     "minlength": _limited("too_short", "required"),

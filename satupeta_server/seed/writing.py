@@ -93,4 +93,4 @@ def copy_csv(model: type[BaseModel], columns: Sequence[str], lines: str) -> None
 
 def table_name(model: type[BaseModel]) -> str:
     """Give the name of a model's table."""
-    return str(model._meta.table_name)  # noqa: SLF001  peewee has no other way to ask
+    return str(model._meta.table_name)

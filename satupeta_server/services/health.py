@@ -4,16 +4,17 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+import peewee
+from peewee import SQL, fn
+
 from satupeta_server.database import database
 from satupeta_server.errors import AppError
 from satupeta_server.migrating import migration_names
-from satupeta_server.queries.scopes import public_mapset
 from satupeta_server.models.mapsets import Mapset
+from satupeta_server.queries.scopes import public_mapset
 from satupeta_server.services.records import fetch_row
 from satupeta_server.storage import Storage
 from satupeta_server.tasks import spawn
-from peewee import SQL, fn
-import peewee
 
 CHECK_SECONDS = 1.5
 

@@ -93,7 +93,7 @@ class ReadService:
         page = rows.limit(limit).offset(request.offset).alias("page")
         items = array_text(self.resource.representation.json(page.c), page)
         total = source.select(fn.count(SQL("*"))).where(condition)
-        text, count = await fetch_row(peewee.Select(columns=[items, total]))
+        text, count = await fetch_one(peewee.Select(columns=[items, total]))
         end = count if limit is None else request.offset + limit
         shown = limit if limit is not None else count
         return Page(text, count, shown, request.offset, has_more=end < count)
@@ -252,4 +252,12 @@ async def fetch_row(query: Any) -> tuple[Any, ...] | None:
         return await cursor.fetchone()
 
     row: tuple[Any, ...] | None = await database.aio_execute(query, fetch_results=first)
+    return row
+
+
+async def fetch_one(query: Any) -> tuple[Any, ...]:
+    """Run a query that always gives a row, and give it; raises NotFoundError when it does not."""
+    row = await fetch_row(query)
+    if row is None:
+        raise NotFoundError
     return row

@@ -28,7 +28,7 @@ class TokenPair:
     access_token: str
     refresh_token: str
     expires_at: int
-    token_type: str = "bearer"
+    token_type: str = "bearer"  # noqa: S105
 
 
 class SessionService:

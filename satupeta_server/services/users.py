@@ -3,13 +3,13 @@
 import uuid
 from typing import Any
 
+from satupeta_server.database import database
 from satupeta_server.errors import (
     ConflictError,
     ForbiddenError,
     InvalidError,
     invalid,
 )
-from satupeta_server.database import database
 from satupeta_server.models.base import now
 from satupeta_server.models.files import File
 from satupeta_server.models.organizations import Organization

@@ -1,7 +1,5 @@
 """Mapsets over the API: contract 6.1, 10 and 14."""
 
-from typing import Any
-
 from tests.conftest import Api
 
 
@@ -12,4 +10,3 @@ async def test_a_mapset_comes_back_with_all_that_the_portal_reads(api: Api) -> N
     assert detail.json == mapset
     listed = (await api.get("/mapsets", user="pengelola")).json
     assert listed["items"] == [mapset]
-    print(mapset)
