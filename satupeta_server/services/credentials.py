@@ -57,10 +57,9 @@ class CredentialService(RecordService):
         """
         caller.scope("credentials:decrypt")
         async with database.whole():
-            source = Credential.alias()
             rows = await (
-                source.select()
-                .where((source.id == credential_id) & self.visible(caller, source))
+                Credential.select()
+                .where((Credential.id == credential_id) & self.visible(caller, Credential))
                 .for_update()
                 .aio_execute()
             )

@@ -7,7 +7,7 @@ from typing import Any
 import peewee
 
 from satupeta_server.database import database
-from satupeta_server.errors import ForbiddenError, InvalidError, invalid
+from satupeta_server.errors import ForbiddenError, invalid
 from satupeta_server.messages import Message
 from satupeta_server.models.categories import Category
 from satupeta_server.models.classifications import Classification
@@ -89,8 +89,7 @@ class MapsetService(RecordService):
         self._check_producer(caller, values)
         prepared = dict(values)
         if "source_id" in prepared:
-            known = getattr(row, "source_id", [])
-            prepared["source_id"] = await _checked_sources(prepared["source_id"] or [], known)
+            prepared["source_id"] = list(dict.fromkeys(prepared["source_id"] or []))
         _check_temporal_order(prepared, row)
         if row is None:
             self._begin_verification(caller, prepared)
@@ -102,6 +101,15 @@ class MapsetService(RecordService):
         if differing(row, prepared):
             prepared["updated_by"] = caller.user_id
         return prepared
+
+    async def reference_errors(self, values: Values, row: Any) -> dict[str, list[Message]]:
+        """Look at the newly named sources, too."""
+        errors = await super().reference_errors(values, row)
+        known = getattr(row, "source_id", [])
+        for source_id in values.get("source_id") or []:
+            if source_id not in known and not await is_living(MapSource, source_id):
+                errors["source_id"] = [Message("unknown_reference")]
+        return errors
 
     async def write(self, row: Any, changes: Values) -> None:
         """Write the columns and, where they change, the sources."""
@@ -165,17 +173,6 @@ class MapsetService(RecordService):
         return bool(
             self.settings.reverify_on_edit and is_edited and row.status_validation == APPROVED
         )
-
-
-async def _checked_sources(
-    wanted: Sequence[uuid.UUID], known: Sequence[uuid.UUID]
-) -> list[uuid.UUID]:
-    """Drop repetitions; raise InvalidError for a source that is new here and not living."""
-    sources = list(dict.fromkeys(wanted))
-    for source_id in sources:
-        if source_id not in known and not await is_living(MapSource, source_id):
-            raise InvalidError(errors={"source_id": [Message("unknown_reference")]})
-    return sources
 
 
 async def _link(mapset_id: uuid.UUID, sources: Sequence[uuid.UUID]) -> None:

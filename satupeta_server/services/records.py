@@ -190,7 +190,7 @@ class RecordService(ReadService):
         PreconditionFailedError when it has another revision than expected.
         """
         scope = caller.scope(self.write_permission)
-        source = self.resource.model.alias()
+        source = self.resource.model
         writable = within(scope, caller, source).alias("is_writable")
         query = source.select(source, writable).where(
             (source.id == record_id) & self.visible(caller, source)
@@ -213,7 +213,13 @@ class RecordService(ReadService):
             setattr(row, name, value)
 
     async def check_references(self, values: Values, row: Any) -> None:
-        """Raise InvalidError for each newly set reference to a record that is not living.
+        """Raise InvalidError that names each newly set reference to what is not living."""
+        errors = await self.reference_errors(values, row)
+        if errors:
+            raise InvalidError(errors=errors)
+
+    async def reference_errors(self, values: Values, row: Any) -> dict[str, list[Message]]:
+        """Find the newly set references to records that are not living.
 
         The record that is pointed at stays as it is until the transaction ends. A reference
         that does not change is not looked at: what was deleted since stays embedded.
@@ -225,8 +231,7 @@ class RecordService(ReadService):
                 continue
             if not await is_living(model, target):
                 errors[column] = [Message("unknown_reference")]
-        if errors:
-            raise InvalidError(errors=errors)
+        return errors
 
     async def _written(self, record_id: uuid.UUID) -> Document:
         return await self.document(
