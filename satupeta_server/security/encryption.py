@@ -4,6 +4,7 @@ AES-256-GCM (NIST SP 800-38D) with a random nonce of 96 bits. The context, which
 is authenticated with it: a value that is copied to another record cannot be read there.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 
@@ -11,7 +12,9 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from satupeta_server.errors import StartError
+from satupeta_server.errors import UnavailableError
+
+logger = logging.getLogger(__name__)
 
 _NONCE_BYTES = 12
 
@@ -32,15 +35,17 @@ class Encryptor:
     def decrypt(self, key_id: str, ciphertext: bytes, context: str) -> dict[str, str]:
         """Give the values back.
 
-        Raises StartError when the key is not in the ring or the value was altered: both are for
-        the administrator to mend.
+        Raises UnavailableError when the key is not in the ring or the value was altered: the
+        log tells the administrator which, and nothing the client could do would mend it.
         """
         if key_id not in self._keys:
-            raise StartError(f"ENCRYPTION_KEYS lacks the key {key_id!r}, which a credential needs.")
+            logger.error("ENCRYPTION_KEYS lacks the key %r, which %s needs", key_id, context)
+            raise UnavailableError
         nonce, sealed = ciphertext[:_NONCE_BYTES], ciphertext[_NONCE_BYTES:]
         try:
             text = AESGCM(self._keys[key_id]).decrypt(nonce, sealed, context.encode())
         except InvalidTag:
-            raise StartError(f"The key {key_id!r} does not open a stored credential.") from None
+            logger.exception("the key %r does not open %s", key_id, context)
+            raise UnavailableError from None
         values: dict[str, str] = orjson.loads(text)
         return values

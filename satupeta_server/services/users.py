@@ -34,6 +34,7 @@ from satupeta_server.services.records import (
 )
 from satupeta_server.services.sessions import EndReason, end_sessions
 
+_LOCK_KEY = 0x5A705E25
 _REFERENCES = {"profile_picture": File, "organization_id": Organization, "role_id": Role}
 
 
@@ -57,6 +58,11 @@ class UserService(RecordService):
         """Change a user; raises InvalidError for a weak password."""
         caller.scope("users:write")
         return await super().update(caller, record_id, await self._hashed(values), expected)
+
+    async def locked(self, caller: Caller, record_id: uuid.UUID, expected: Revisions) -> Any:
+        """Hold a user; changes of users go one by one, for the sake of the last administrator."""
+        await database.aio_execute_sql("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+        return await super().locked(caller, record_id, expected)
 
     async def prepared(self, caller: Caller, values: Values, row: Any) -> Values:
         """Check what role and organization allow."""
@@ -147,16 +153,11 @@ async def _password_columns(password: str, rounds: int) -> Values:
 
 
 async def _keep_an_administrator(row: Any) -> None:
-    """Raise ConflictError when a user is the last active administrator.
-
-    The administrators are locked together, so that two of them cannot remove each other at once.
-    """
+    """Raise ConflictError when a user is the last active administrator."""
     administrators = await (
         User.select(User.id)
         .join(Role, on=(Role.id == User.role_id))
         .where((Role.name == ADMINISTRATOR) & User.is_active & User.living())
-        .order_by(User.id)
-        .for_update(of=User)
         .aio_execute()
     )
     if [user.id for user in administrators] == [row.id]:
