@@ -275,7 +275,9 @@ class BaseHandler(RequestHandler):
         self.set_status(status)
         self._revision = document.revision
         self.write_text(document.json)
-        self.set_etag_header()
+        if self.request.method != "GET":
+            # Tornado sets the tag of a GET by itself, where there is none yet.
+            self.set_etag_header()
 
     def compute_etag(self) -> str | None:
         """Make a weak tag of the body: PostgreSQL may build the same JSON in other words."""

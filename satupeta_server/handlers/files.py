@@ -1,6 +1,7 @@
 """Uploading, downloading and deleting files."""
 
 import re
+from typing import Any
 from urllib.parse import quote
 
 from satupeta_server.errors import RangeNotSatisfiableError
@@ -40,6 +41,8 @@ class FileHandler(BaseHandler):
 class DownloadHandler(BaseHandler):
     """``/files/{id}/download``: streamed, whole or one range of it (RFC 9110, 14)."""
 
+    _unsatisfied_size: int | None = None
+
     async def get(self, record_id: str) -> None:
         """Answer the content of a file."""
         row = await self.services.files.find(self.caller, self.record_id(record_id))
@@ -60,6 +63,12 @@ class DownloadHandler(BaseHandler):
                 await self.flush()
         finally:
             await content.aclose()  # type: ignore[attr-defined]
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Tell the size of the file to who asked beyond it."""
+        if self._unsatisfied_size is not None:
+            self.set_header("Content-Range", f"bytes */{self._unsatisfied_size}")
+        super().write_error(status_code, **kwargs)
 
     def compute_etag(self) -> str | None:
         """The tag is the checksum, set before the content is there."""
@@ -92,7 +101,7 @@ class DownloadHandler(BaseHandler):
         else:
             start, end = max(size - int(match[2]), 0), size - 1
         if start > end:
-            self.set_header("Content-Range", f"bytes */{size}")
+            self._unsatisfied_size = size
             raise RangeNotSatisfiableError
         self.set_status(206)
         self.set_header("Content-Range", f"bytes {start}-{end}/{size}")
