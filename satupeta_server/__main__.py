@@ -1,12 +1,32 @@
 """One API process on sockets that its parent bound; the parent is ``satupeta serve`` or ``dev``."""
 
+import os
+import signal
 import sys
+import threading
+import time
 
 from satupeta_server.logs import configure_logging
 from satupeta_server.server import inherited_sockets, serve
 from satupeta_server.settings import load_settings
 
+WATCH_SECONDS = 0.5
+
+
+def end_with_parent() -> None:
+    """End this process in order once its parent is gone, or it would hold the port for ever."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
 if __name__ == "__main__":
     settings = load_settings(env_file=None)
     configure_logging(settings)
+    end_with_parent()
     serve(settings, inherited_sockets(sys.argv[1]))
