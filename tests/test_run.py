@@ -120,6 +120,14 @@ def test_the_system_starts_serves_keeps_and_ends(tmp_path: Path) -> None:
     with running(folder, port) as process:
         listed = ask(port, "/categories?search=yang+diakui")
         assert listed["total"] == 1
+        link = subprocess.run(
+            [*SATUPETA, "user", "reset-link", "pengelola"],
+            env=environment(folder, port),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert link.startswith(f"http://127.0.0.1:{port}/api/auth/password-reset/page#")
         children = psutil.Process(process.pid).children(recursive=True)
         begin = time.monotonic()
         process.send_signal(signal.SIGINT)

@@ -17,10 +17,11 @@ def upgrade(env_file: Path) -> None:
 
     Example: satupeta db upgrade
     """
+    from satupeta_cli.context import command_settings  # noqa: PLC0415
     from satupeta_server import migrating  # noqa: PLC0415
-    from satupeta_server.settings import load_settings, require_servers  # noqa: PLC0415
+    from satupeta_server.settings import require_servers  # noqa: PLC0415
 
-    url = require_servers(load_settings(env_file), object_store=False)
+    url = require_servers(command_settings(env_file), object_store=False)
     applied = migrating.upgrade(url)
     click.echo(f"{len(applied)} migrations applied")
 
@@ -34,10 +35,11 @@ def downgrade(env_file: Path, to: str | None) -> None:
 
     Example: satupeta db downgrade --to 0004.map-sources
     """
+    from satupeta_cli.context import command_settings  # noqa: PLC0415
     from satupeta_server import migrating  # noqa: PLC0415
-    from satupeta_server.settings import load_settings, require_servers  # noqa: PLC0415
+    from satupeta_server.settings import require_servers  # noqa: PLC0415
 
-    url = require_servers(load_settings(env_file), object_store=False)
+    url = require_servers(command_settings(env_file), object_store=False)
     rolled_back = migrating.downgrade(url, to)
     click.echo(f"{len(rolled_back)} migrations rolled back")
 
@@ -49,11 +51,12 @@ def seed(env_file: Path) -> None:
 
     Example: satupeta db seed
     """
+    from satupeta_cli.context import command_settings  # noqa: PLC0415
     from satupeta_server import database  # noqa: PLC0415
     from satupeta_server.seed.reference import seed_reference  # noqa: PLC0415
-    from satupeta_server.settings import load_settings, require_servers  # noqa: PLC0415
+    from satupeta_server.settings import require_servers  # noqa: PLC0415
 
-    settings = load_settings(env_file)
+    settings = command_settings(env_file)
     require_servers(settings, object_store=False)
     database.connect(settings)
     with database.synchronous():

@@ -19,14 +19,14 @@ def reset_link(env_file: Path, username: str) -> None:
 
     Example: satupeta user reset-link budi
     """
+    from satupeta_cli.context import command_settings  # noqa: PLC0415
     from satupeta_server import database  # noqa: PLC0415
     from satupeta_server.errors import NotFoundError, StartError  # noqa: PLC0415
-    from satupeta_server.secrets_store import with_generated_secrets  # noqa: PLC0415
     from satupeta_server.services.logins import LoginService  # noqa: PLC0415
     from satupeta_server.services.sessions import SessionService  # noqa: PLC0415
-    from satupeta_server.settings import load_settings, require_servers  # noqa: PLC0415
+    from satupeta_server.settings import require_servers  # noqa: PLC0415
 
-    settings = with_generated_secrets(load_settings(env_file))
+    settings = command_settings(env_file)
     require_servers(settings, object_store=False)
     connected = database.connect(settings)
     logins = LoginService(settings, SessionService(settings))
