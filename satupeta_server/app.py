@@ -84,7 +84,9 @@ def _unimplemented(method: str) -> Any:
 
 def _rule(route: Route, services: Services, prefix: str) -> tuple[str, Any, dict[str, Any]]:
     arguments = {"services": services, "access": route.access, **route.options}
-    return f"{prefix}{route.pattern}", route.handler, arguments
+    # Nothing redirects, so the page answers with and without the slash at its end.
+    pattern = "/?" if route.path == "/" else route.pattern
+    return f"{prefix}{pattern}", route.handler, arguments
 
 
 def log_request(handler: tornado.web.RequestHandler) -> None:

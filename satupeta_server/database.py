@@ -157,7 +157,11 @@ def translated() -> Iterator[None]:
 
 
 def _is_cancelled() -> bool:
-    task = asyncio.current_task()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        # A command that works without an event loop has no task that could be cancelled.
+        return False
     return task is not None and task.cancelling() > 0
 
 

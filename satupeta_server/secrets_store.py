@@ -1,6 +1,7 @@
 """Secrets that development makes for itself, once, and keeps in the data folder."""
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -31,20 +32,38 @@ def with_generated_secrets(settings: Settings) -> Settings:
     made = {name: make() for name, make in missing.items() if name not in known}
     if made:
         known |= made
-        write_private(path, json.dumps(known, indent=2))
+        write_private(path, json.dumps(known, indent=2).encode())
     return settings.model_copy(update={name: SecretStr(known[name]) for name in missing})
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file whole or not at all, readable by its owner only from its first byte on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, readable by its owner only from its first byte on.
+
+    Raises StartError in one sentence when it cannot be written.
+    """
+    draft = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise StartError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path) -> dict[str, str]:

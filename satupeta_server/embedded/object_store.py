@@ -127,7 +127,7 @@ class ObjectStore:
         centers = answer.json()["Topology"].get("DataCenters") or ()
         racks = [rack for center in centers for rack in center.get("Racks") or ()]
         nodes = [node for rack in racks for node in rack.get("DataNodes") or ()]
-        known = sum(node["Volumes"] for node in nodes)
+        known = sum(int(node["Volumes"]) for node in nodes)
         return known >= sum(1 for _ in self._home.object_store.glob("*.dat"))
 
     def remove_sockets(self) -> None:

@@ -1,7 +1,5 @@
 """The first accounts: one user of each role, with passwords that only a file of 0600 tells."""
 
-import contextlib
-import os
 import secrets
 import string
 from collections.abc import Sequence
@@ -16,6 +14,7 @@ from satupeta_server.models.base import now
 from satupeta_server.models.organizations import Organization
 from satupeta_server.models.roles import Role
 from satupeta_server.models.users import User
+from satupeta_server.secrets_store import write_private
 from satupeta_server.security.passwords import broken_password_rule, hash_password
 from satupeta_server.seed.writing import exclusive
 from satupeta_server.settings import Settings
@@ -84,10 +83,7 @@ def _invent(path: Path, taken: set[str]) -> list[Account]:
         {"username": username, "password": _password(), "role": role}
         for username, (role, _) in ACCOUNTS.items()
     ]
-    try:
-        _write(path, orjson.dumps(accounts, option=orjson.OPT_INDENT_2) + b"\n")
-    except OSError as error:
-        raise StartError(f"{path} cannot be written: {error.strerror}.") from error
+    write_private(path, orjson.dumps(accounts, option=orjson.OPT_INDENT_2) + b"\n")
     return accounts
 
 
@@ -97,33 +93,6 @@ def _password() -> str:
         password = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
         if broken_password_rule(password) is None:
             return password
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that is private from its first byte, and there only when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _insert(accounts: Sequence[Account], rounds: int) -> None:
