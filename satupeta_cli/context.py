@@ -1,28 +1,130 @@
-"""The settings as commands use them: beside a running ``satupeta dev``, its embedded servers."""
+"""What a command works with: the options of the whole line, the settings, the services."""
 
+import asyncio
+import contextlib
+import getpass
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import SecretStr
+import click
 
-from satupeta_server.embedded import running_addresses
-from satupeta_server.secrets_store import with_generated_secrets
-from satupeta_server.settings import Settings, load_settings
+if TYPE_CHECKING:
+    # Commands are found and explained without importing what they work with.
+    from satupeta_server.security.callers import Caller
+    from satupeta_server.services.container import Services
+    from satupeta_server.settings import Settings
+
+Result = TypeVar("Result")
 
 
-def command_settings(env_file: Path) -> Settings:
-    """Read the settings; a server that is not set is the embedded one, while that runs.
+@dataclass(frozen=True)
+class Context:
+    """The options of the whole command line."""
 
-    Raises StartError for settings that are not possible.
+    env_file: Path = Path(".env")
+    is_quiet: bool = False
+    is_verbose: bool = False
+
+    def settings(self) -> "Settings":
+        """Read the settings; a server that is not set is the embedded one, while that runs.
+
+        Raises StartError for settings that are not possible.
+        """
+        from satupeta_cli.running import command_settings
+
+        return command_settings(self.env_file)
+
+    def say(self, text: str) -> None:
+        """Tell people something on standard error, unless they want it quiet."""
+        if not self.is_quiet:
+            click.echo(text, err=True)
+
+
+class _DryRunError(Exception):
+    """Carries a dry run out of its transaction."""
+
+
+@dataclass(frozen=True)
+class Administration:
+    """The services of the API, called by an administrator at a terminal."""
+
+    context: Context
+    settings: "Settings"
+    services: "Services"
+    caller: "Caller"
+
+    @contextlib.asynccontextmanager
+    async def change(self, *, dry_run: bool = False) -> AsyncIterator[None]:
+        """Do a change and its audit record whole or not at all; a dry run is undone at its end."""
+        from satupeta_server.database import database
+
+        with contextlib.suppress(_DryRunError):
+            async with database.whole():
+                yield
+                if dry_run:
+                    raise _DryRunError
+
+    async def record(self, action: str, subject: str, *args: object, **details: object) -> None:
+        """Write the audit record of a change, inside :meth:`change`."""
+        from satupeta_server.services.audit import record_action
+
+        await record_action(self.caller, action, subject, *args, **details)  # type: ignore[arg-type]
+
+
+def administer(
+    context: Context,
+    work: Callable[[Administration], Awaitable[Result]],
+    *,
+    object_store: bool = False,
+) -> Result:
+    """Run ``work`` with the services, on an event loop of its own, and give its result.
+
+    Raises StartError when the settings do not name the servers that are needed, AppError when
+    a service refuses.
     """
-    settings = with_generated_secrets(load_settings(env_file))
-    found = running_addresses(settings.data_dir)
-    if found is None:
-        return settings
-    update: dict[str, object] = {}
-    if settings.database_url is None and found.database_url is not None:
-        update["database_url"] = SecretStr(found.database_url)
-    if settings.minio_endpoint_url is None and found.object_store_endpoint is not None:
-        update["minio_endpoint_url"] = found.object_store_endpoint
-        update["minio_root_user"] = found.object_store_access_key
-        update["minio_root_password"] = SecretStr(found.object_store_secret_key or "")
-    return settings.model_copy(update=update)
+    from satupeta_server import database
+    from satupeta_server.services.container import make_services
+    from satupeta_server.settings import require_servers
+    from satupeta_server.storage import Storage
+
+    settings = context.settings()
+    require_servers(settings, object_store=object_store)
+
+    async def run() -> Result:
+        storage = Storage(settings)
+        connected = database.connect(settings)
+        try:
+            services = make_services(settings, storage)
+            return await work(Administration(context, settings, services, command_caller()))
+        finally:
+            await connected.aio_close()
+            storage.close()
+
+    return asyncio.run(run())
+
+
+def command_caller() -> "Caller":
+    """Make the caller that a command is: the reserved user, with an administrator's rights."""
+    from satupeta_server.models.users import SYSTEM_USER_ID
+    from satupeta_server.security.callers import Caller
+    from satupeta_server.security.permissions import ADMINISTRATOR
+
+    return Caller(
+        user_id=SYSTEM_USER_ID,
+        role=ADMINISTRATOR,
+        command=click.get_current_context().command_path,
+        system_user=system_user(),
+    )
+
+
+def system_user() -> str:
+    """Name the operating system's user, and whom sudo made it from."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    origin = os.environ.get("SUDO_USER")
+    return f"{origin} as {name}" if origin and origin != name else name

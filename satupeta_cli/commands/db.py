@@ -1,8 +1,8 @@
 """``satupeta db``: the database's tables and first data."""
 
-from pathlib import Path
-
 import click
+
+from satupeta_cli.context import Context
 
 
 @click.group()
@@ -12,16 +12,15 @@ def command() -> None:
 
 @command.command()
 @click.pass_obj
-def upgrade(env_file: Path) -> None:
+def upgrade(context: Context) -> None:
     """Apply all pending migrations.
 
     Example: satupeta db upgrade
     """
-    from satupeta_cli.context import command_settings  # noqa: PLC0415
-    from satupeta_server import migrating  # noqa: PLC0415
-    from satupeta_server.settings import require_servers  # noqa: PLC0415
+    from satupeta_server import migrating
+    from satupeta_server.settings import require_servers
 
-    url = require_servers(command_settings(env_file), object_store=False)
+    url = require_servers(context.settings(), object_store=False)
     applied = migrating.upgrade(url)
     click.echo(f"{len(applied)} migrations applied")
 
@@ -30,33 +29,31 @@ def upgrade(env_file: Path) -> None:
 @click.option("--to", help="Name of the last migration to keep; without it all are rolled back.")
 @click.confirmation_option(prompt="This drops tables with all that is in them. Go on?")
 @click.pass_obj
-def downgrade(env_file: Path, to: str | None) -> None:
+def downgrade(context: Context, to: str | None) -> None:
     """Roll migrations back.
 
     Example: satupeta db downgrade --to 0004.map-sources
     """
-    from satupeta_cli.context import command_settings  # noqa: PLC0415
-    from satupeta_server import migrating  # noqa: PLC0415
-    from satupeta_server.settings import require_servers  # noqa: PLC0415
+    from satupeta_server import migrating
+    from satupeta_server.settings import require_servers
 
-    url = require_servers(command_settings(env_file), object_store=False)
+    url = require_servers(context.settings(), object_store=False)
     rolled_back = migrating.downgrade(url, to)
     click.echo(f"{len(rolled_back)} migrations rolled back")
 
 
 @command.command()
 @click.pass_obj
-def seed(env_file: Path) -> None:
+def seed(context: Context) -> None:
     """Add what every installation needs and does not have yet.
 
     Example: satupeta db seed
     """
-    from satupeta_cli.context import command_settings  # noqa: PLC0415
-    from satupeta_server import database  # noqa: PLC0415
-    from satupeta_server.seed.reference import seed_reference  # noqa: PLC0415
-    from satupeta_server.settings import require_servers  # noqa: PLC0415
+    from satupeta_server import database
+    from satupeta_server.seed.reference import seed_reference
+    from satupeta_server.settings import require_servers
 
-    settings = command_settings(env_file)
+    settings = context.settings()
     require_servers(settings, object_store=False)
     database.connect(settings)
     with database.synchronous():

@@ -9,7 +9,7 @@ def command() -> None:
 
     Example: satupeta permissions
     """
-    from satupeta_server.security.permissions import CALLERS, GRANTS  # noqa: PLC0415
+    from satupeta_server.security.permissions import CALLERS, GRANTS
 
     width = max(map(len, GRANTS)) + 2
     click.echo("permission".ljust(width) + "".join(caller.ljust(22) for caller in CALLERS))

@@ -9,7 +9,7 @@ def command() -> None:
 
     Example: satupeta routes
     """
-    from satupeta_server.routes import PREFIX, ROUTES  # noqa: PLC0415
+    from satupeta_server.routes import PREFIX, ROUTES
 
     for route in ROUTES:
         for method, operation in route.operations.items():

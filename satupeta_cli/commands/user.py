@@ -1,9 +1,8 @@
 """``satupeta user``: users."""
 
-import asyncio
-from pathlib import Path
-
 import click
+
+from satupeta_cli.context import Administration, Context, administer
 
 
 @click.group()
@@ -14,31 +13,22 @@ def command() -> None:
 @command.command("reset-link")
 @click.argument("username")
 @click.pass_obj
-def reset_link(env_file: Path, username: str) -> None:
+def reset_link(context: Context, username: str) -> None:
     """Print a one-time link with which USERNAME sets a new password.
 
     Example: satupeta user reset-link budi
     """
-    from satupeta_cli.context import command_settings  # noqa: PLC0415
-    from satupeta_server import database  # noqa: PLC0415
-    from satupeta_server.errors import NotFoundError, StartError  # noqa: PLC0415
-    from satupeta_server.services.logins import LoginService  # noqa: PLC0415
-    from satupeta_server.services.sessions import SessionService  # noqa: PLC0415
-    from satupeta_server.settings import require_servers  # noqa: PLC0415
+    from satupeta_server.errors import NotFoundError
 
-    settings = command_settings(env_file)
-    require_servers(settings, object_store=False)
-    connected = database.connect(settings)
-    logins = LoginService(settings, SessionService(settings))
-
-    async def make() -> str:
-        try:
-            return await logins.make_reset_token(username)
-        finally:
-            await connected.aio_close()
+    async def make(administration: Administration) -> str:
+        logins = administration.services.logins
+        async with administration.change():
+            token = await logins.make_reset_token(username)
+            await administration.record("make_reset_link", "users", username=username)
+        return f"{administration.settings.base_url}/api/auth/password-reset/page#{token}"
 
     try:
-        token = asyncio.run(make())
+        link = administer(context, make)
     except NotFoundError:
-        raise StartError(f"There is no active user {username!r}.") from None
-    click.echo(f"{settings.base_url}/api/auth/password-reset/page#{token}")
+        raise click.UsageError(f"There is no active user {username!r}.") from None
+    click.echo(link)

@@ -6,12 +6,12 @@ from typing import Any
 import orjson
 
 from satupeta_server.database import database
-from satupeta_server.models.audit import AuditRecord
 from satupeta_server.models.base import new_id, now
 from satupeta_server.models.credentials import Credential
 from satupeta_server.representations.credentials import CREDENTIAL, CREDENTIALS_LISTING
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.encryption import Encryptor
+from satupeta_server.services.audit import record_action
 from satupeta_server.services.records import (
     Document,
     RecordService,
@@ -79,11 +79,4 @@ class CredentialService(RecordService):
     async def _record_reading(caller: Caller, row: Any) -> None:
         used = {"last_used_by": caller.user_id, "last_used_at": now()}
         await Credential.update(used).where(Credential.id == row.id).aio_execute()
-        await AuditRecord.insert(
-            user_id=caller.identity(),
-            action="decrypt",
-            subject="credentials",
-            subject_id=row.id,
-            address=caller.address,
-            request_id=caller.request_id,
-        ).aio_execute()
+        await record_action(caller, "decrypt", "credentials", row.id)
