@@ -15,7 +15,6 @@ import click
 from satupeta_cli import commands
 from satupeta_cli.context import Context
 
-
 _UNAVAILABLE = "The database or the object store does not answer. Try satupeta doctor."
 _UNEXPECTED = "Unexpected {}; --traceback shows where. Nothing more was done."
 
