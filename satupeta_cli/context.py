@@ -116,11 +116,11 @@ def command_caller() -> "Caller":
         user_id=SYSTEM_USER_ID,
         role=ADMINISTRATOR,
         command=click.get_current_context().command_path,
-        system_user=system_user(),
+        run_by=operating_user(),
     )
 
 
-def system_user() -> str:
+def operating_user() -> str:
     """Name the operating system's user, and whom sudo made it from."""
     try:
         name = getpass.getuser()

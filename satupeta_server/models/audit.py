@@ -18,7 +18,7 @@ class AuditRecord(BaseModel):
     address = peewee.TextField(null=True)
     request_id = peewee.TextField(null=True)
     command = peewee.TextField(null=True)
-    system_user = peewee.TextField(null=True)
+    run_by = peewee.TextField(null=True)
     details = BinaryJSONField(null=True)
 
     class Meta:

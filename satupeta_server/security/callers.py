@@ -19,7 +19,7 @@ class Caller:
     request_id: str | None = None
     command: str | None = None
     """The command line's command that calls, without its arguments."""
-    system_user: str | None = None
+    run_by: str | None = None
     """The operating system's user who runs that command."""
 
     @property

@@ -25,6 +25,6 @@ async def record_action(
         address=caller.address,
         request_id=caller.request_id,
         command=caller.command,
-        system_user=caller.system_user,
+        run_by=caller.run_by,
         details=details or None,
     ).aio_execute()
