@@ -1,16 +1,18 @@
 """The entry point: finds the commands, and says errors as sentences."""
 
+import contextlib
 import importlib
 import os
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from satupeta_cli import commands
 from satupeta_cli.context import Context
@@ -30,8 +32,31 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+@contextlib.contextmanager
+def _closed_pipe_is_an_end() -> Iterator[None]:
+    """Whoever read our output, head for example, may have had enough: that is no error."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(Exit.DONE) from None
+
+
 class Commands(click.Group):
     """The commands in the folder ``commands``: a file is a command of its name."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the options of the whole line."""
+        with _closed_pipe_is_an_end():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _closed_pipe_is_an_end():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Give the names, without importing any of them."""
@@ -54,12 +79,21 @@ def _files() -> dict[str, str]:
     return {name.rstrip("_").replace("_", "-"): name for name in names}
 
 
+def _existing(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """Only the default may be missing: a file that somebody named is meant."""
+    source = context.get_parameter_source(parameter.name or "")
+    if source is not ParameterSource.DEFAULT and not path.exists():
+        raise click.BadParameter(f"{path} does not exist.", context, parameter)
+    return path
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--env-file",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path(".env"),
     show_default=True,
+    callback=_existing,
     help="File with settings; the environment goes before it.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say only results and errors.")
@@ -80,10 +114,6 @@ def main() -> None:
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
         sys.exit(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output, head for example, has had enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.DONE)
     except Exception as error:  # noqa: BLE001  the last place where an error can become a sentence
         if "--traceback" in sys.argv:
             traceback.print_exc()
@@ -94,7 +124,10 @@ def main() -> None:
 def _explained(error: Exception) -> int:
     """Write what went wrong, and give the exit code."""
     if isinstance(error, click.Abort):
-        click.echo("Stopped; nothing was changed.", err=True)
+        # A "no" to a question comes before any change; Ctrl-C may come in the middle of one.
+        was_interrupted = isinstance(error.__cause__, KeyboardInterrupt)
+        told = "Interrupted." if was_interrupted else "Stopped; nothing was changed."
+        click.echo(told, err=True)
         return Exit.INTERRUPTED
     if isinstance(error, click.ClickException):
         error.show()
@@ -107,9 +140,23 @@ def _explained(error: Exception) -> int:
         (AppError, Exit.WRONG_USE, sentence),
         (Exception, Exit.SOME_FAILED, lambda one: _UNEXPECTED.format(type(one).__name__)),
     )
+    error = _translated(error)
     code, text = next((code, text) for kind, code, text in outcomes if isinstance(error, kind))
     click.echo(f"satupeta: {text(error)}", err=True)
     return code
+
+
+def _translated(error: Exception) -> Exception:
+    """Turn an error of the database's driver into one of ours."""
+    if type(error).__module__.partition(".")[0] not in ("peewee", "psycopg2"):
+        return error
+    from satupeta_server.database import translated
+
+    try:
+        with translated():
+            raise error  # noqa: TRY301  translated() catches it
+    except Exception as ours:  # noqa: BLE001  every error has its sentence
+        return ours
 
 
 def sentence(error: Any) -> str:

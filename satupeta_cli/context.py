@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import getpass
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -35,7 +35,18 @@ class Context:
         """
         from satupeta_cli.running import command_settings
 
+        self.hush()
         return command_settings(self.env_file)
+
+    def hush(self) -> None:
+        """Keep the server's log lines away: a command says in its own sentence what is wrong."""
+        import logging
+
+        logger = logging.getLogger("satupeta_server")
+        if self.is_verbose:
+            logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+        elif not logger.handlers:
+            logger.addHandler(logging.NullHandler())
 
     def say(self, text: str) -> None:
         """Tell people something on standard error, unless they want it quiet."""
@@ -98,12 +109,32 @@ def administer(
         connected = database.connect(settings)
         try:
             services = make_services(settings, storage)
-            return await work(Administration(context, settings, services, command_caller()))
+            with _known_tables():
+                return await work(Administration(context, settings, services, command_caller()))
         finally:
             await connected.aio_close()
             storage.close()
 
     return asyncio.run(run())
+
+
+@contextlib.contextmanager
+def _known_tables() -> Iterator[None]:
+    """Say in one sentence that the database lacks tables, or columns of this version."""
+    import peewee
+    import psycopg2.errors
+
+    from satupeta_server.errors import StartError
+
+    missing = (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn)
+    try:
+        yield
+    except (peewee.ProgrammingError, psycopg2.ProgrammingError) as error:
+        if not isinstance(error, missing) and not isinstance(error.__cause__, missing):
+            raise
+        raise StartError(
+            "DATABASE_URL has no tables of this version; run satupeta db upgrade."
+        ) from None
 
 
 def command_caller() -> "Caller":
