@@ -45,6 +45,11 @@ def password_options(command: Function) -> Function:
     )(command)
 
 
+def has_password(password_fd: int | None) -> bool:
+    """Tell whether a password was given, so that nobody has to be asked for it."""
+    return password_fd is not None or bool(os.environ.get(PASSWORD_VARIABLE))
+
+
 def read_password(password_fd: int | None, prompt: str = "Password") -> str:
     """Read a password from a file descriptor, a variable or a prompt, never an argument.
 

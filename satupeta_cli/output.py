@@ -62,22 +62,28 @@ def write_record(record: Row, form: str | None) -> None:
 
 
 def _write_table(rows: Sequence[Row], columns: Sequence[str], hint: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     if not rows:
         click.echo(hint or "Nothing found.", err=True)
         return
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    if sys.stdout.isatty():
+        _write_rich_table(columns, cells)
+        return
+    # What is piped is not cut to the width of a terminal that is not there.
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for line in (columns, *cells):
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+def _write_rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
-    console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        # What is piped is not cut to the width of a terminal that is not there.
-        console.width = 10_000
-        for column in table.columns:
-            column.no_wrap = True
-    console.print(table)
+    for line in cells:
+        table.add_row(*line)
+    Console(markup=False, highlight=False, emoji=False).print(table)
 
 
 def _cell(value: Any) -> str:

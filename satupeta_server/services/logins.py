@@ -99,10 +99,18 @@ class LoginService:
             await set_password(user, password, self.settings.bcrypt_rounds)
             await self.forget_failures(user.username)
 
-    async def forget_failures(self, username: str) -> None:
-        """Take the delay from an account."""
+    async def forget_failures(self, username: str) -> bool:
+        """Take the delay from an account; tells whether there were failures."""
         account = self._account(username)
-        await LoginFailure.delete().where(LoginFailure.account == account).aio_execute()
+        query = LoginFailure.delete().where(LoginFailure.account == account)
+        deleted: int = await query.aio_execute()
+        return deleted > 0
+
+    async def failures(self, username: str) -> int:
+        """Count the failed logins of an account since its last success."""
+        account = self._account(username)
+        row = await LoginFailure.aio_get_or_none(LoginFailure.account == account)
+        return row.failures if row is not None else 0
 
     async def _delay(self, account: str) -> float:
         row = await LoginFailure.aio_get_or_none(LoginFailure.account == account)
