@@ -1,5 +1,7 @@
 """``satupeta permissions``: the permission table."""
 
+from typing import Any
+
 import click
 
 from satupeta_cli.output import listing_options, write_listing
@@ -14,10 +16,9 @@ def command(form: str | None) -> None:
     """
     from satupeta_server.security.permissions import CALLERS, GRANTS
 
-    nothing = None if form else "–"
+    nothing: Any = None if form else "–"
     rows = [
-        {"permission": permission}
-        | {caller: str(granted[caller]) if caller in granted else nothing for caller in CALLERS}
+        {"permission": permission, **{caller: granted.get(caller, nothing) for caller in CALLERS}}
         for permission, granted in GRANTS.items()
     ]
     write_listing(rows, ("permission", *CALLERS), form)
