@@ -118,7 +118,7 @@ def _first_line(error: Exception) -> str:
 
 
 def worst(findings: Sequence[Finding], well: str) -> Finding:
-    """Put several findings into one line, in the state of the worst; ``well`` says there is none."""
+    """Put findings into one line, in the state of the worst; ``well`` where there are none."""
     if not findings:
         return Finding("ok", well)
     state: State = "problem" if any(one.state == "problem" for one in findings) else "warning"
