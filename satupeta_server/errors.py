@@ -15,6 +15,10 @@ class StartError(Exception):
     """The system cannot start; the text is one sentence that says why and what to do."""
 
 
+class InputError(Exception):
+    """A file, or what was said of it, cannot be used; the text is a sentence that says why."""
+
+
 class AppError(Exception):
     """A refusal that its reader can understand: a message and, where known, the fields."""
 

@@ -1,0 +1,1 @@
+"""Bulk work: reading and writing files of records, and bringing them into the database."""

@@ -1,0 +1,182 @@
+"""From a row of a file to values that the API's own forms have accepted."""
+
+import difflib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from satupeta_server.errors import AppError, InputError, InvalidError
+from satupeta_server.messages import Language, Message
+from satupeta_server.queries.values import ValueProblem, parse_uuid
+from satupeta_server.schemas.base import Rules
+from satupeta_server.transfer.kinds import Kind, Reference
+from satupeta_server.transfer.reading import Row
+from satupeta_server.transfer.references import References
+
+_TRUE = {"true", "1", "yes", "y", "ya", "t", "benar"}
+_FALSE = {"false", "0", "no", "n", "tidak", "f", "salah"}
+LIST_SEPARATOR = ";"
+
+Errors = Mapping[str, Sequence[Message]]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A row whose values the form has accepted, ready to be stored."""
+
+    line: int
+    values: dict[str, Any]
+    record_id: uuid.UUID | None = None
+    missing: tuple[str, ...] = ()
+    """Required fields that the row does not give: it can change a record, not make one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that cannot be stored, and why, by field."""
+
+    line: int
+    errors: dict[str, list[str]] = field(default_factory=dict)
+
+
+class Converter:
+    """Turns rows into values; made once for a file."""
+
+    def __init__(
+        self, kind: Kind, references: References, mapping: Mapping[str, str], language: Language
+    ) -> None:
+        self.kind = kind
+        self.language = language
+        self._references = references
+        self._mapping = mapping
+        self._required = kind.required()
+
+    def convert(self, row: Row) -> Prepared | Refused:
+        """Convert one row."""
+        if row.problem is not None:
+            return Refused(row.line, {"": [row.problem]})
+        errors: dict[str, list[Message]] = {}
+        body = self._body(row, errors)
+        try:
+            record_id = self._record_id(body.pop("id", None))
+            values = self.kind.form.for_update(body)
+        except InvalidError as error:
+            errors = {**{name: list(found) for name, found in error.errors.items()}, **errors}
+        if errors:
+            return Refused(row.line, texts(errors, self.language))
+        missing = tuple(name for name in self._required if values.get(name) is None)
+        return Prepared(row.line, values, record_id, missing)
+
+    def _body(self, row: Row, errors: dict[str, list[Message]]) -> dict[str, Any]:
+        body: dict[str, Any] = {}
+        for column, value in row.values.items():
+            name = self._mapping.get(column, column)
+            reference = self.kind.references.get(name)
+            try:
+                if reference is not None:
+                    body[reference.field] = self._resolved(name, reference, value)
+                elif name in self.kind.form.fields:
+                    body[name] = coerced(value, self.kind.form.fields[name])
+                elif name == "id":
+                    body["id"] = value
+            except ValueProblem as problem:
+                errors[name] = [problem.message]
+        return body
+
+    def _resolved(self, column: str, reference: Reference, value: Any) -> Any:
+        names = self._references.names(column)
+        if value is None or value == "" or value == []:
+            return [] if reference.is_list else None
+        if not reference.is_list:
+            return str(names.resolve(str(value)))
+        parts = value if isinstance(value, list) else str(value).split(LIST_SEPARATOR)
+        return [str(names.resolve(str(part))) for part in parts if str(part).strip()]
+
+    @staticmethod
+    def _record_id(value: Any) -> uuid.UUID | None:
+        if value is None or value == "":
+            return None
+        try:
+            return parse_uuid(str(value))
+        except ValueProblem as problem:
+            raise InvalidError(errors={"id": [problem.message]}) from None
+
+
+def coerced(value: Any, rules: Rules) -> Any:
+    """Bring a cell, which may be text where the form wants more, into the form's type.
+
+    Raises ValueProblem.
+    """
+    kind = rules["type"]
+    if kind in ("string", "uuid", "date", "datetime"):
+        return str(value) if isinstance(value, (int, float)) else value
+    if not isinstance(value, str) or not value.strip():
+        return _flag(value) if kind == "boolean" and value in (0, 1) else value
+    text = value.strip()
+    if kind == "boolean":
+        return _boolean(text)
+    if kind == "list":
+        return _numbers(text)
+    if kind == "number":
+        return _number(text)
+    return value
+
+
+def _flag(value: Any) -> bool:
+    return bool(value)
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise ValueProblem("must_be_boolean")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueProblem("must_be_number") from None
+
+
+def _numbers(text: str) -> list[float]:
+    """Read a bounding box, as ``110.9, -8.8, 114.6, -6.6`` or in brackets."""
+    return [_number(part) for part in text.strip("[]").split(",")]
+
+
+def texts(errors: Errors, language: Language) -> dict[str, list[str]]:
+    """Put errors into words."""
+    return {name: [one.text(language) for one in found] for name, found in errors.items()}
+
+
+def reasons(error: AppError, language: Language) -> dict[str, list[str]]:
+    """Put a refusal into words, by field; under no field where it names none."""
+    return texts(error.errors, language) or {"": [error.message.text(language)]}
+
+
+def check_columns(
+    kind: Kind, columns: Sequence[str], mapping: Mapping[str, str], *, ignore_unknown: bool
+) -> None:
+    """Refuse columns that the kind does not have; raises InputError that names near ones."""
+    known = {"id", *kind.form.fields, *kind.references}
+    targets = [name for name in mapping.values() if name not in known]
+    sources = [name for name in mapping if name not in columns]
+    if targets or sources:
+        wrong = ", ".join(targets or sources)
+        place = f"{kind.name} have no column" if targets else "the file has no column"
+        raise InputError(f"--map: {place} {wrong}.")
+    unknown = [name for name in columns if mapping.get(name, name) not in known]
+    if unknown and not ignore_unknown:
+        hints = [f"{name!r}{_near(name, known)}" for name in unknown]
+        raise InputError(
+            f"Unknown columns: {', '.join(hints)}. Known: {', '.join(sorted(known))}."
+            " Use --map theirs=ours, or --ignore-unknown."
+        )
+
+
+def _near(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), known, 1)
+    return f" (do you mean {near[0]!r}?)" if near else ""

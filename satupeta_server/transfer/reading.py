@@ -1,0 +1,232 @@
+"""Rows from files, one at a time and with bounded memory, whatever the format.
+
+A row that cannot be read is given as a problem in its place; only what makes the rest of the file
+unreadable raises InputError.
+"""
+
+import csv
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import ijson
+import openpyxl
+import orjson
+from openpyxl.utils.escape import unescape
+
+from satupeta_server.errors import InputError
+from satupeta_server.transfer.escaping import unescaped
+from satupeta_server.transfer.sources import BROKEN_FILE, Format, Source
+
+LONGEST_LINE = 16 * 1024 * 1024
+"""In bytes; also of one field, and of one row's JSON."""
+LARGEST_SHEET = 1024 * 1024 * 1024
+"""Bytes that an .xlsx file may unpack to."""
+_LARGEST_SHARED_TEXTS = 128 * 1024 * 1024
+_MOST_SHEET_PARTS = 10_000
+
+csv.field_size_limit(LONGEST_LINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row; ``problem`` says why it could not be read, and ``values`` is empty then."""
+
+    line: int
+    values: dict[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Headerless:
+    """The columns of files that may come without a line that names them."""
+
+    columns: Sequence[str]
+    is_first_row: Callable[[Sequence[str]], bool]
+
+
+def read_rows(source: Source, headerless: Headerless | None = None) -> Iterator[Row]:
+    """Read the rows of a file; blank ones are left out.
+
+    Raises InputError, after the rows before it, where the file is cut or damaged.
+    """
+    reader = _READERS[source.format]
+    with source.open() as file:
+        try:
+            yield from reader(file, source, headerless)
+        except BROKEN_FILE:
+            raise InputError(f"{source.name} ends early, or is damaged.") from None
+        except OSError as error:
+            raise InputError(f"{source.name} cannot be read: {error.strerror}.") from None
+
+
+def _lines(file: IO[bytes], source: Source) -> Iterator[str]:
+    """Decode line by line; bytes that are no text become lone surrogates, which no row may hold."""
+    if source.encoding.startswith("utf-16"):
+        yield from _decoded_lines(file, source)
+        return
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise InputError(_too_long(source, number))
+        if number == 1 and source.encoding == "utf-8-sig":
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        encoding = "utf-8" if source.encoding == "utf-8-sig" else source.encoding
+        yield line.decode(encoding, "surrogateescape")
+
+
+def _decoded_lines(file: IO[bytes], source: Source) -> Iterator[str]:
+    text = io.TextIOWrapper(file, source.encoding, errors="replace", newline="\n")
+    number = 0
+    while line := text.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise InputError(_too_long(source, number))
+        yield line
+    text.detach()
+
+
+def _too_long(source: Source, number: int) -> str:
+    return f"{source.name}: line {number} is longer than {LONGEST_LINE:,} bytes; nothing after it."
+
+
+def _read_separated(
+    file: IO[bytes], source: Source, headerless: Headerless | None
+) -> Iterator[Row]:
+    reader = csv.reader(_lines(file, source), delimiter=source.delimiter, strict=True)
+    columns: Sequence[str] | None = None
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if columns is None:
+                raise InputError(f"{source.name}: line {line}: {error}.") from None
+            yield Row(line, problem=f"The line cannot be read: {error}.")
+            continue
+        if not any(cells):
+            continue
+        if columns is None:
+            columns, is_header = _columns(cells, source, headerless)
+            if is_header:
+                continue
+        yield _row_of(line, columns, cells)
+
+
+def _columns(
+    cells: Sequence[str], source: Source, headerless: Headerless | None
+) -> tuple[Sequence[str], bool]:
+    if headerless is not None and headerless.is_first_row(cells):
+        return headerless.columns, False
+    names = [cell.strip() for cell in cells]
+    doubled = {name for name in names if name and names.count(name) > 1}
+    if doubled:
+        raise InputError(f"{source.name} names a column twice: {', '.join(sorted(doubled))}.")
+    return names, True
+
+
+def _row_of(line: int, columns: Sequence[str], cells: Sequence[str]) -> Row:
+    if len(cells) > len(columns) and any(cells[len(columns) :]):
+        return Row(line, problem=f"The line has {len(cells)} cells for {len(columns)} columns.")
+    if len(cells) < len(columns):
+        return Row(line, problem=f"The line ends after {len(cells)} of {len(columns)} columns.")
+    values = {name: unescaped(cell) for name, cell in zip(columns, cells, strict=False) if name}
+    if any("\ud800" <= letter <= "\udfff" for cell in cells for letter in cell):
+        return Row(line, problem="The line is not in the encoding of the file; see --encoding.")
+    return Row(line, values)
+
+
+def _read_json_lines(
+    file: IO[bytes], source: Source, _headerless: Headerless | None
+) -> Iterator[Row]:
+    number = 0
+    for text in _lines(file, source):
+        number += 1
+        if not text.strip():
+            continue
+        try:
+            value = orjson.loads(text)
+        except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
+            yield Row(number, problem=f"The line is not valid JSON: {error}.")
+            continue
+        yield _object_row(number, value)
+
+
+def _object_row(number: int, value: Any) -> Row:
+    if not isinstance(value, dict):
+        return Row(number, problem="A JSON object is expected.")
+    return Row(number, value)
+
+
+def _read_json(file: IO[bytes], source: Source, _headerless: Headerless | None) -> Iterator[Row]:
+    """Read an array of objects; the line is the number of the object."""
+    number = 0
+    try:
+        for value in ijson.items(file, "item", use_float=True):
+            number += 1
+            yield _object_row(number, value)
+    except (ijson.JSONError, UnicodeDecodeError, OverflowError, RecursionError):
+        raise InputError(
+            f"{source.name} is no whole JSON array: it breaks after its object {number}."
+        ) from None
+
+
+def _read_sheet(file: IO[bytes], source: Source, headerless: Headerless | None) -> Iterator[Row]:
+    _refuse_bomb(file, source)
+    try:
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        rows = book.worksheets[0].iter_rows(values_only=True)
+        columns: Sequence[str] | None = None
+        for line, found in enumerate(rows, 1):
+            cells = [_cell(value) for value in found]
+            if not any(cell not in (None, "") for cell in cells):
+                continue
+            if columns is None:
+                names = ["" if cell is None else str(cell) for cell in cells]
+                columns, is_header = _columns(names, source, headerless)
+                if is_header:
+                    continue
+            pairs = zip(columns, cells, strict=False)
+            yield Row(line, {name: cell for name, cell in pairs if name})
+    except (InputError, GeneratorExit):
+        raise
+    except Exception as error:
+        # openpyxl lets every error of zip, XML and its own classes through.
+        raise InputError(f"{source.name} cannot be read as .xlsx: {error}.") from None
+
+
+def _refuse_bomb(file: IO[bytes], source: Source) -> None:
+    try:
+        with zipfile.ZipFile(file) as package:
+            parts = package.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        raise InputError(f"{source.name} is no .xlsx file.") from None
+    shared = sum(part.file_size for part in parts if "sharedStrings" in part.filename)
+    size = sum(part.file_size for part in parts)
+    if size > LARGEST_SHEET or shared > _LARGEST_SHARED_TEXTS or len(parts) > _MOST_SHEET_PARTS:
+        raise InputError(f"{source.name} unpacks to {size:,} bytes; use CSV or JSON Lines for it.")
+    file.seek(0)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return unescape(value)
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+_READERS: dict[Format, Callable[[IO[bytes], Source, Headerless | None], Iterator[Row]]] = {
+    "csv": _read_separated,
+    "tsv": _read_separated,
+    "json": _read_json,
+    "jsonl": _read_json_lines,
+    "xlsx": _read_sheet,
+}
