@@ -132,6 +132,30 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
         "The server made an error. Tell the administrator the number of this request.",
     ),
     # Of commands
+    "none_named_so": ("Tidak ada “{name}”.", "There is no “{name}”."),
+    "several_named_so": (
+        "Ada lebih dari satu “{name}”; sebutkan idnya.",
+        "There is more than one “{name}”; give its id.",
+    ),
+    "row_repeats": (
+        "Baris {line} sudah berisi data yang sama.",
+        "Line {line} has this record already.",
+    ),
+    "row_ambiguous": (
+        "Lebih dari satu data tersimpan cocok; sebutkan idnya.",
+        "More than one stored record fits; give its id.",
+    ),
+    "row_missing": ("Belum ada, dan tidak lengkap.", "It does not exist yet, and is not whole."),
+    "parent_missing": (
+        "Wilayah induk {code} tidak ada.",
+        "There is no parent region {code}.",
+    ),
+    "parent_by_code": (
+        "Induk harus {code}, sesuai kodenya.",
+        "The parent must be {code}, as the code says.",
+    ),
+    "unknown_column": ("Kolom ini tidak dikenal.", "There is no such column."),
+    "id_taken": ("Id ini sudah dipakai data lain.", "This id belongs to another record."),
     "none_named": ("Tidak ada {kind} “{name}”.", "There is no {kind} “{name}”."),
     "several_named": (
         "Ada beberapa {kind} “{name}”; sebutkan id-nya.",

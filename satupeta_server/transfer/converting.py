@@ -44,9 +44,16 @@ class Converter:
     """Turns rows into values; made once for a file."""
 
     def __init__(
-        self, kind: Kind, references: References, mapping: Mapping[str, str], language: Language
+        self,
+        kind: Kind,
+        references: References,
+        mapping: Mapping[str, str],
+        language: Language,
+        *,
+        ignores_unknown: bool = False,
     ) -> None:
         self.kind = kind
+        self._ignores_unknown = ignores_unknown
         self.language = language
         self._references = references
         self._mapping = mapping
@@ -58,15 +65,25 @@ class Converter:
             return Refused(row.line, {"": [row.problem]})
         errors: dict[str, list[Message]] = {}
         body = self._body(row, errors)
+        values: dict[str, Any] = {}
         try:
             record_id = self._record_id(body.pop("id", None))
             values = self.kind.form.for_update(body)
         except InvalidError as error:
             errors = {**{name: list(found) for name, found in error.errors.items()}, **errors}
+        problem = None if errors else self._problem(row, values)
+        if problem is not None:
+            errors = {"": [problem]}
         if errors:
             return Refused(row.line, texts(errors, self.language))
         missing = tuple(name for name in self._required if values.get(name) is None)
         return Prepared(row.line, values, record_id, missing)
+
+    def _problem(self, row: Row, values: dict[str, Any]) -> Message | None:
+        if self.kind.check_row is None:
+            return None
+        cells = {self._mapping.get(name, name): cell for name, cell in row.values.items()}
+        return self.kind.check_row(cells, values)
 
     def _body(self, row: Row, errors: dict[str, list[Message]]) -> dict[str, Any]:
         body: dict[str, Any] = {}
@@ -80,6 +97,8 @@ class Converter:
                     body[name] = coerced(value, self.kind.form.fields[name])
                 elif name == "id":
                     body["id"] = value
+                elif name not in self.kind.extra_columns and not self._ignores_unknown:
+                    errors[name] = [Message("unknown_column")]
             except ValueProblem as problem:
                 errors[name] = [problem.message]
         return body
@@ -161,7 +180,7 @@ def check_columns(
     kind: Kind, columns: Sequence[str], mapping: Mapping[str, str], *, ignore_unknown: bool
 ) -> None:
     """Refuse columns that the kind does not have; raises InputError that names near ones."""
-    known = {"id", *kind.form.fields, *kind.references}
+    known = {"id", *kind.form.fields, *kind.references, *kind.extra_columns}
     targets = [name for name in mapping.values() if name not in known]
     sources = [name for name in mapping if name not in columns]
     if targets or sources:

@@ -1,10 +1,11 @@
 """What can be imported and exported: the columns of each kind of record, and its natural key."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from satupeta_server.messages import Message
 from satupeta_server.models.categories import Category
 from satupeta_server.models.classifications import Classification
 from satupeta_server.models.credentials import Credential
@@ -29,6 +30,20 @@ from satupeta_server.schemas.users import USER_FORM
 from satupeta_server.transfer.reading import Headerless
 
 _REGION_CODE = re.compile(r"\d\d(\.\d\d){0,2}(\.\d{4})?")
+
+
+def parent_code(code: str) -> str:
+    """Give the code of the region in which one lies; empty for a province."""
+    return code.rpartition(".")[0]
+
+
+def _check_parent(cells: Mapping[str, Any], values: Mapping[str, Any]) -> Message | None:
+    """A region lies where its code says, so regions cannot go round in a circle."""
+    given = str(cells.get("parent") or "").strip()
+    expected = parent_code(values.get("code") or "")
+    if not given or given == expected:
+        return None
+    return Message("parent_by_code", {"code": expected or "–"})
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,10 @@ class Kind:
     is_bulk: bool = False
     """Whether there may be millions, which take a way of their own into the database."""
     headerless: Headerless | None = None
+    extra_columns: frozenset[str] = frozenset()
+    """Columns that are no fields and are only checked."""
+    check_row: Callable[[Mapping[str, Any], Mapping[str, Any]], Message | None] | None = None
+    """Looks at a row's cells and values together; gives what is wrong."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -90,8 +109,9 @@ KINDS: Mapping[str, Kind] = {
             Regional,
             REGIONAL_FORM,
             ("code",),
-            {"parent": Reference("parent_id", Regional, ("code",))},
-            never_exported=frozenset({"parent", "thumbnail"}),
+            never_exported=frozenset({"parent_id", "thumbnail"}),
+            extra_columns=frozenset({"parent"}),
+            check_row=_check_parent,
             is_bulk=True,
             headerless=Headerless(
                 ("code", "name"),
