@@ -58,7 +58,7 @@ class BulkStore:
 
     def _group(self, fields: tuple[str, ...], rows: Sequence[Prepared]) -> Iterator[Outcome]:
         columns = [name for name in fields if name != "source_id"]
-        with self._staged(fields, columns, rows):
+        with self._staged(columns, rows):
             found = self._classified(columns, has_sources="source_id" in fields)
             by_line = {row.line: row for row in rows}
             outcomes = {line: self._outcome(by_line[line], *facts) for line, *facts in found}
@@ -95,9 +95,7 @@ class BulkStore:
         return Outcome(row.line, state)
 
     @contextmanager
-    def _staged(
-        self, fields: Sequence[str], columns: Sequence[str], rows: Sequence[Prepared]
-    ) -> Iterator[None]:
+    def _staged(self, columns: Sequence[str], rows: Sequence[Prepared]) -> Iterator[None]:
         """Bring rows into a temporary table beside those that they meet."""
         extra = ", NULL::box AS derived_box, NULL::uuid[] AS sources" if self._is_mapsets else ""
         listed = "".join(f", {name}" for name in columns)
@@ -107,7 +105,7 @@ class BulkStore:
             f" id AS new_id, id AS history_id{listed}{extra} FROM {self.table} WHERE false"
         )
         try:
-            self._copy(fields, columns, rows)
+            self._copy(columns, rows)
             yield
         finally:
             if database.in_transaction() and not _is_broken():
@@ -117,16 +115,14 @@ class BulkStore:
     def _is_mapsets(self) -> bool:
         return self.table == "mapsets"
 
-    def _copy(
-        self, fields: Sequence[str], columns: Sequence[str], rows: Sequence[Prepared]
-    ) -> None:
+    def _copy(self, columns: Sequence[str], rows: Sequence[Prepared]) -> None:
         lines = io.StringIO()
         write = csv.writer(lines).writerow
         names = ["line", "given_id", "new_id", "history_id", *columns]
         if self._is_mapsets:
             names += ["derived_box", "sources"]
         for row in rows:
-            cells = [row.line, row.record_id, new_id(), new_id()]
+            cells: list[Any] = [row.line, row.record_id, new_id(), new_id()]
             cells += [_cell(row.values.get(name)) for name in columns]
             if self._is_mapsets:
                 cells += [
@@ -302,7 +298,7 @@ def _same(key: str, kind: Kind) -> str:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, tuple):
-        return _BOX.db_value(value)  # type: ignore[arg-type]
+        return _BOX.db_value(value)
     if isinstance(value, (datetime.date, datetime.datetime)):
         return value.isoformat()
     return value

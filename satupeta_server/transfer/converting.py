@@ -105,7 +105,7 @@ class Converter:
 
     def _resolved(self, column: str, reference: Reference, value: Any) -> Any:
         names = self._references.names(column)
-        if value is None or value == "" or value == []:
+        if value is None or value in ("", []):
             return [] if reference.is_list else None
         if not reference.is_list:
             return str(names.resolve(str(value)))

@@ -10,7 +10,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 from satupeta_server import database
 from satupeta_server.errors import InputError, UnavailableError
@@ -150,15 +149,13 @@ def _import_undoable(settings: Settings, source: Source, plan: Plan, told: Told)
         told(row, outcome)
 
     _begin(settings, plan)
-    with contextlib.suppress(_UndoError), database.translated(), database.synchronous() as base:
-        with base.atomic():
-            _without_limits()
-            work = _Worker(plan)
-            for together in batches(source, plan, counted):
-                for batch in together:
-                    _tell(batch, work.store(batch), counted)
-            if plan.is_dry_run or failed:
-                raise _UndoError
+    with contextlib.suppress(_UndoError), database.translated(), _transaction():
+        work = _Worker(plan)
+        for together in batches(source, plan, counted):
+            for batch in together:
+                _tell(batch, work.store(batch), counted)
+        if plan.is_dry_run or failed:
+            raise _UndoError
 
 
 def _tell(batch: Batch, outcomes: Sequence[Outcome], told: Told) -> None:
@@ -249,14 +246,15 @@ def _store_batch(batch: Batch) -> list[Outcome]:
     global _worker  # noqa: PLW0603  see _begin
     if _plan is None:
         raise UnavailableError
-    with database.translated(), database.synchronous() as base, base.atomic():
-        _without_limits()
+    with database.translated(), _transaction():
         _worker = _worker or _Worker(_plan)
         return _worker.store(batch)
 
 
-def _without_limits() -> None:
-    """Lift the limits that are meant for the statements of requests."""
-    base: Any = database.database
-    base.execute_sql("SET LOCAL statement_timeout = 0")
-    base.execute_sql("SET LOCAL lock_timeout = 0")
+@contextlib.contextmanager
+def _transaction() -> Iterator[None]:
+    """A transaction without the limits that are meant for the statements of requests."""
+    with database.synchronous() as base, base.atomic():
+        base.execute_sql("SET LOCAL statement_timeout = 0")
+        base.execute_sql("SET LOCAL lock_timeout = 0")
+        yield

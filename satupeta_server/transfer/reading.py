@@ -195,7 +195,7 @@ def _read_sheet(file: IO[bytes], source: Source, headerless: Headerless | None) 
             yield Row(line, {name: cell for name, cell in pairs if name})
     except (InputError, GeneratorExit):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         # openpyxl lets every error of zip, XML and its own classes through.
         raise InputError(f"{source.name} cannot be read as .xlsx: {error}.") from None
 

@@ -100,7 +100,7 @@ def _on_disk(name: str, standard_input: IO[bytes]) -> Iterator[Path]:
 @contextmanager
 def _opened(path: Path, *, is_packed: bool, name: str) -> Iterator[IO[bytes]]:
     try:
-        file = gzip.open(path) if is_packed else path.open("rb")
+        file = gzip.open(path) if is_packed else path.open("rb")  # noqa: SIM115  closed below
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}.") from None
     with file:

@@ -5,7 +5,7 @@ import gzip
 import io
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, cast
 
 import openpyxl
 import orjson
@@ -135,4 +135,4 @@ WRITERS: Mapping[Format, Callable[[IO[bytes], Sequence[str]], RowWriter]] = {
 
 def packed(file: IO[bytes]) -> IO[bytes]:
     """Pack what is written to a file with gzip; to be closed before the file is."""
-    return gzip.GzipFile(fileobj=file, mode="wb", mtime=0)
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="wb", mtime=0))
