@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from satupeta_cli import commands
 
@@ -31,12 +32,21 @@ class Commands(click.Group):
         return command
 
 
+def _existing(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """Only the default may be missing: a file that somebody named is meant."""
+    source = context.get_parameter_source(parameter.name or "")
+    if source is not ParameterSource.DEFAULT and not path.is_file():
+        raise click.BadParameter(f"{path} does not exist.", context, parameter)
+    return path
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--env-file",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path(".env"),
     show_default=True,
+    callback=_existing,
     help="File with settings; the environment goes before it.",
 )
 @click.pass_context

@@ -40,6 +40,8 @@ def downgrade(env_file: Path, to: str | None) -> None:
     from satupeta_server.settings import require_servers  # noqa: PLC0415
 
     url = require_servers(command_settings(env_file), object_store=False)
+    if to is not None and to not in migrating.migration_names():
+        raise click.BadParameter(f"{to!r} is no migration.", param_hint="--to")
     rolled_back = migrating.downgrade(url, to)
     click.echo(f"{len(rolled_back)} migrations rolled back")
 
@@ -51,14 +53,10 @@ def seed(env_file: Path) -> None:
 
     Example: satupeta db seed
     """
-    from satupeta_cli.context import command_settings  # noqa: PLC0415
+    from satupeta_cli.context import command_settings, usable_database  # noqa: PLC0415
     from satupeta_server import database  # noqa: PLC0415
     from satupeta_server.seed.reference import seed_reference  # noqa: PLC0415
-    from satupeta_server.settings import require_servers  # noqa: PLC0415
 
-    settings = command_settings(env_file)
-    require_servers(settings, object_store=False)
-    database.connect(settings)
-    with database.synchronous():
+    with usable_database(command_settings(env_file)), database.synchronous():
         seed_reference()
     click.echo("Seeded")

@@ -19,23 +19,20 @@ def reset_link(env_file: Path, username: str) -> None:
 
     Example: satupeta user reset-link budi
     """
-    from satupeta_cli.context import command_settings  # noqa: PLC0415
-    from satupeta_server import database  # noqa: PLC0415
+    from satupeta_cli.context import command_settings, usable_database  # noqa: PLC0415
     from satupeta_server.errors import NotFoundError, StartError  # noqa: PLC0415
     from satupeta_server.services.logins import LoginService  # noqa: PLC0415
     from satupeta_server.services.sessions import SessionService  # noqa: PLC0415
-    from satupeta_server.settings import require_servers  # noqa: PLC0415
 
     settings = command_settings(env_file)
-    require_servers(settings, object_store=False)
-    connected = database.connect(settings)
     logins = LoginService(settings, SessionService(settings))
 
     async def make() -> str:
-        try:
-            return await logins.make_reset_token(username)
-        finally:
-            await connected.aio_close()
+        with usable_database(settings) as database:
+            try:
+                return await logins.make_reset_token(username)
+            finally:
+                await database.aio_close()
 
     try:
         token = asyncio.run(make())

@@ -27,8 +27,7 @@ from satupeta_server.errors import (
 from satupeta_server.handlers.bodies import BodyReader, JsonReader
 from satupeta_server.messages import Language, preferred_language
 from satupeta_server.models.base import new_id
-from satupeta_server.queries.values import ValueProblem, parse_uuid
-from satupeta_server.schemas.base import is_storable
+from satupeta_server.queries.values import ValueProblem, is_storable, parse_uuid
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import ANONYMOUS, PUBLIC_ACCESS, granted_scope
 from satupeta_server.services.records import Document, Revisions

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from email_validator import EmailNotValidError, validate_email
 
 from satupeta_server.models.mapsets import is_bounding_box
-from satupeta_server.queries.values import ValueProblem, parse_uuid
-from satupeta_server.schemas.base import Rules, is_storable
+from satupeta_server.queries.values import ValueProblem, is_storable, parse_uuid
+from satupeta_server.schemas.base import Rules
 
 Report = Callable[[str, str], None]
 Check = Callable[[str, Any, Report], None]
