@@ -179,7 +179,7 @@ class Settings(BaseSettings):
     def _endpoint(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        address = value.rstrip("/")
+        address = value.removesuffix("/")
         if not is_web_address(address if "://" in address else f"http://{address}"):
             raise ValueError("must look like http://host:9000")
         return address
@@ -279,7 +279,8 @@ class Settings(BaseSettings):
     @property
     def base_url(self) -> str:
         """The address of the server, without the prefix ``/api``."""
-        return self.public_url or f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
 
     @cached_property
     def zone(self) -> ZoneInfo:
