@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+import hypothesis
 import psycopg2
 import pytest
 from pydantic import SecretStr
@@ -30,6 +31,12 @@ from tests.world import World, make_world
 
 SECRET_KEY = "a-secret-key-of-the-tests-0123456789-abcdefghij"
 TEMPLATE = "satupeta_template"
+
+# How long an example takes says more about the machine's other work than about the code.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
