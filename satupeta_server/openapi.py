@@ -54,16 +54,18 @@ _LIST_PARAMETERS = (
 )
 
 
-def make_document(project_name: str, base_url: str) -> dict[str, Any]:
+def make_document(project_name: str) -> dict[str, Any]:
     """Make the whole document."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": project_name,
             "version": __version__,
-            "description": "What the portal asks for, and what an API user needs besides.",
+            "description": "The records of a Satu Peta portal: mapsets, who publishes them and "
+            "what describes them. Each operation names the permission that it needs.",
         },
-        "servers": [{"url": f"{base_url}{PREFIX}"}],
+        # Relative: right under every name and behind every proxy.
+        "servers": [{"url": PREFIX}],
         "paths": {route.path: _path(route) for route in ROUTES if not _is_page(route)},
         "components": {
             "schemas": {

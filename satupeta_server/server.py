@@ -25,6 +25,7 @@ GRACE_SECONDS = 3
 MOST_HEADER_BYTES = 64 * 1024
 _UNLIMITED = 1 << 62
 _RESTART_PAUSE_SECONDS = 0.5
+_WATCH_SECONDS = 0.5
 
 
 def bind(settings: Settings) -> list[socket.socket]:
@@ -124,6 +125,21 @@ class Workers:
                 process.kill()
                 process.wait()
 
+    def keep(
+        self, ready: Callable[[], None] = lambda: None, watch: Callable[[], None] = lambda: None
+    ) -> None:
+        """Start all of them and keep them running until a signal, or ``watch``, raises."""
+        self.start()
+        try:
+            ready()
+            while True:
+                time.sleep(_WATCH_SECONDS)
+                self.mend()
+                watch()
+        finally:
+            ignore_signals()
+            self.stop()
+
     def _start_one(self, number: int) -> subprocess.Popen[bytes]:
         descriptors = ",".join(map(str, self._descriptors))
         process = subprocess.Popen(  # noqa: S603  our own program
@@ -134,6 +150,12 @@ class Workers:
         )
         self._started(f"worker-{number}", process.pid)
         return process
+
+
+def ignore_signals() -> None:
+    """Whoever asks twice must not interrupt the orderly end."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def inherited_sockets(descriptors: str) -> list[socket.socket]:

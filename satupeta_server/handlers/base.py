@@ -43,7 +43,7 @@ ALLOWED_HEADERS = (
     "Authorization, Content-Type, Accept, Accept-Language, If-Match, If-None-Match, "
     "Idempotency-Key, X-Request-Id"
 )
-EXPOSED_HEADERS = "ETag, Link, Location, Retry-After, X-Request-Id"
+EXPOSED_HEADERS = "ETag, Link, Retry-After, X-Request-Id"
 PREFLIGHT_SECONDS = 7200
 RETRY_AFTER_SECONDS = 5
 LINGER_SECONDS = 0.5
@@ -113,7 +113,7 @@ class BaseHandler(RequestHandler):
         self.request_id = self.request_id or self._given_request_id() or new_id().hex
         self.set_header("X-Request-Id", self.request_id)
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Vary", "Origin, Authorization, Accept-Encoding")
+        self.set_header("Vary", "Origin, Authorization")
         self.set_header("Cache-Control", "no-store")
         origin = self.request.headers.get("Origin")
         if origin is not None and origin in self.settings["allowed_origins"]:
