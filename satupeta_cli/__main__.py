@@ -35,7 +35,7 @@ class Commands(click.Group):
 def _existing(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
     """Only the default may be missing: a file that somebody named is meant."""
     source = context.get_parameter_source(parameter.name or "")
-    if source is not ParameterSource.DEFAULT and not path.is_file():
+    if source is not ParameterSource.DEFAULT and not path.exists():
         raise click.BadParameter(f"{path} does not exist.", context, parameter)
     return path
 
