@@ -100,14 +100,12 @@ def test_a_database_that_is_not_there_is_one_sentence(
 
 
 def test_a_database_that_is_not_set_is_one_sentence(satupeta: Satupeta) -> None:
-    assert "DATABASE_URL is not set" in satupeta.refusal("db", "upgrade")
     assert "DATABASE_URL is not set" in satupeta.refusal("user", "reset-link", "budi")
 
 
 def test_a_wrong_password_is_one_sentence_without_it(satupeta: Satupeta, empty: str) -> None:
     user, _, place = empty.removeprefix("postgresql://").partition("@")
     address = f"postgresql://{user.partition(':')[0]}:geheim@{place}"
-    for command in (["db", "upgrade"], ["db", "seed"]):
-        said = satupeta.refusal(*command, DATABASE_URL=address)
-        assert "DATABASE_URL" in said
-        assert "geheim" not in said
+    said = satupeta.refusal("db", "upgrade", DATABASE_URL=address)
+    assert "DATABASE_URL" in said
+    assert "geheim" not in said

@@ -75,9 +75,7 @@ def test_a_port_in_use_is_one_sentence(satupeta: Satupeta) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        for workers in ("1", "2"):
-            said = satupeta.refusal("serve", **SERVERS, PORT=port, WORKERS=workers)
-            assert port in said
+        assert port in satupeta.refusal("serve", **SERVERS, PORT=port, WORKERS="2")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +113,6 @@ def test_a_file_of_settings_is_chosen_and_must_be_there(satupeta: Satupeta) -> N
     (satupeta.folder / "other.env").write_text("WORKERS=x\n", encoding="utf-8")
     assert "PORT" in satupeta.refusal("db", "seed")
     assert "WORKERS" in satupeta.refusal("--env-file", "other.env", "db", "seed")
-    assert "DATABASE_URL" in satupeta.refusal("--env-file", "/dev/null", "db", "seed")
     ended = satupeta("--env-file", "missing.env", "db", "seed")
     assert ended.returncode == USAGE
     assert "missing.env does not exist" in ended.stderr

@@ -91,6 +91,8 @@ LIKELY = [
     {"": ""},
     {"a": None},
     {"\0": "x"},
+    {"x" * 300: ""},
+    {str(number): "" for number in range(101)},
     10**400,
     -1,
     1e308,
@@ -142,7 +144,7 @@ def test_whatever_arrives_is_read_or_refused_by_field(name: str) -> None:
     form = FORMS[name]
     good = good_body(form)
 
-    @settings(max_examples=60)
+    @settings(max_examples=40)
     @given(st.dictionaries(st.sampled_from(list(form.fields)), JSON, max_size=4))
     def check(changes: dict[str, Any]) -> None:
         for read, body in ((form.for_update, changes), (form.for_create, {**good, **changes})):
@@ -209,7 +211,7 @@ def test_an_unknown_field_is_ignored(name: str) -> None:
     form = FORMS[name]
     good = good_body(form)
 
-    @settings(max_examples=20)
+    @settings(max_examples=10)
     @given(st.dictionaries(TEXTS.filter(lambda key: key not in form.fields), JSON, max_size=4))
     def check(unknown: dict[str, Any]) -> None:
         assert form.for_create({**unknown, **good}) == form.for_create(good)
@@ -242,9 +244,6 @@ def test_map_sources_come_as_one_several_or_none(sent: Any, read: int) -> None:
 
 @pytest.mark.parametrize("ids", [[], None, "", [""], ["x"], [ID] * 1001, {}, 5])
 def test_activation_needs_its_mapsets(ids: Any) -> None:
-    if ids in ([], [""]):
-        assert ACTIVATION_FORM.for_create({"ids": ids, "is_active": True})["ids"] == []
-        return
     with pytest.raises(InvalidError) as error:
         ACTIVATION_FORM.for_create({"ids": ids, "is_active": True})
     assert list(error.value.errors) == ["ids"]
