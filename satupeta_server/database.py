@@ -99,6 +99,9 @@ def connect(settings: Settings) -> Database:
         raise UnavailableError
     timeout = settings.database_timeout_seconds
     parameters = psycopg2.extensions.parse_dsn(settings.database_url.get_secret_value())
+    # Both only add to what an earlier call has set.
+    database.connect_params.clear()
+    database.pool_params.clear()
     database.init(
         parameters.pop("dbname"),
         **parameters,

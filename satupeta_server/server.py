@@ -95,6 +95,7 @@ class Workers:
         started: Callable[[str, int], None] = lambda _name, _pid: None,
     ) -> None:
         self._command = [sys.executable, "-m", "satupeta_server"]
+        self._sockets = sockets
         self._descriptors = [one.fileno() for one in sockets]
         self._environment = environment
         self._started = started
@@ -115,6 +116,9 @@ class Workers:
 
     def stop(self) -> None:
         """End all of them; whoever does not within the time of grace is killed."""
+        # While the parent listens, new clients would wait for an answer that nobody gives.
+        for one in self._sockets:
+            one.close()
         for process in self._processes:
             process.terminate()
         deadline = time.monotonic() + GRACE_SECONDS + 1.5

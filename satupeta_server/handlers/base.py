@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
-from tornado import httputil, iostream
-from tornado.web import HTTPError, RequestHandler, stream_request_body
+from tornado import httputil
+from tornado.web import Finish, HTTPError, RequestHandler, stream_request_body
 
 from satupeta_server.errors import (
     STATUS,
@@ -25,6 +25,7 @@ from satupeta_server.errors import (
     invalid,
 )
 from satupeta_server.handlers.bodies import BodyReader, JsonReader
+from satupeta_server.handlers.refusing import RefusingHandler
 from satupeta_server.messages import Language, preferred_language
 from satupeta_server.models.base import new_id
 from satupeta_server.queries.values import ValueProblem, is_storable, parse_uuid
@@ -46,7 +47,6 @@ ALLOWED_HEADERS = (
 EXPOSED_HEADERS = "ETag, Link, Retry-After, X-Request-Id"
 PREFLIGHT_SECONDS = 7200
 RETRY_AFTER_SECONDS = 5
-LINGER_SECONDS = 0.5
 """How long a refused body is still read, so that its sender gets to read the refusal."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -90,7 +90,7 @@ class RequestsUnderWay:
 
 
 @stream_request_body
-class BaseHandler(RequestHandler):
+class BaseHandler(RefusingHandler):
     """A request, from its headers to its answer; knows no subject."""
 
     caller: Caller = Caller()
@@ -133,7 +133,7 @@ class BaseHandler(RequestHandler):
             self.caller.scope(permission)
         if self.request.method in ("POST", "PATCH"):
             self.reader = self.make_reader()
-            self.reader.check_length(self._content_length() or 0)
+            self.reader.check_length(self.content_length())
 
     async def _find_caller(self, permission: str) -> None:
         address, token = self.request.remote_ip, self.bearer_token()
@@ -182,7 +182,8 @@ class BaseHandler(RequestHandler):
 
     def data_received(self, chunk: bytes) -> None:
         """Take a piece of the body; a bad one is answered at once, not when it has arrived."""
-        if self.reader is None or self._finished:
+        super().data_received(chunk)
+        if self.reader is None or self.is_refused:
             return
         try:
             self.reader.feed(chunk)
@@ -195,28 +196,21 @@ class BaseHandler(RequestHandler):
 
     def arrived(self, kind: type[Reader]) -> Reader:
         """Give the reader of a body that has arrived whole and was not refused."""
-        if self._finished or not isinstance(self.reader, kind):
+        if self.is_refused:
+            raise Finish
+        if not isinstance(self.reader, kind):
             raise BadRequestError
         return self.reader
 
-    def _content_length(self) -> int | None:
-        length = self.request.headers.get("Content-Length", "")
-        return int(length) if length.isascii() and length.isdigit() else None
-
     def on_finish(self) -> None:
-        """Let go of the body; do not go on receiving a large one that was refused."""
+        """Let go of the body."""
         self.settings["requests"].end(self)
         if self.reader is not None:
             self.reader.close()
-        is_small = (self._content_length() or 0) <= self.services.settings.max_body_size
-        is_chunked = "Transfer-Encoding" in self.request.headers
-        if self._status_code >= 400 and (is_chunked or not is_small):
-            stream = getattr(self.request.connection, "stream", None)
-            if isinstance(stream, iostream.IOStream):
-                asyncio.get_running_loop().call_later(LINGER_SECONDS, stream.close)
 
     def on_connection_close(self) -> None:
         """Let go of a body that will never be whole."""
+        super().on_connection_close()
         self.settings["requests"].end(self)
         if self.reader is not None:
             self.reader.close()
