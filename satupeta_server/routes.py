@@ -327,7 +327,7 @@ ROUTES: tuple[Route, ...] = (
             "GET": Operation(
                 "files:download",
                 "Download a file, whole or a range of it",
-                response_type="application/octet-stream",
+                response_type="*/*",
                 errors=(404, 416),
             )
         },
