@@ -163,6 +163,16 @@ async def test_many_failures_never_lock_an_account_nor_the_others(api: Api) -> N
     assert time.monotonic() - begin < 0.9
 
 
+async def test_tries_at_the_same_time_are_slowed_down_like_tries_in_a_row(api: Api) -> None:
+    async def seconds() -> float:
+        begin = time.monotonic()
+        assert (await login(api, password="salah")).status == 401
+        return time.monotonic() - begin
+
+    waits = await asyncio.gather(*(seconds() for _ in range(10)))
+    assert sum(wait >= 0.5 for wait in waits) >= 5
+
+
 async def test_a_one_time_link_sets_a_password_once(api: Api) -> None:
     logins = api.application.services.logins
     session = (await login(api)).json
