@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import tornado.httpserver
 import tornado.netutil
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 3
 """How long requests may still take once the end was asked for."""
+CLOSE_SECONDS = 0.5
+"""How long each part may take to close after that."""
 MOST_HEADER_BYTES = 64 * 1024
 _UNLIMITED = 1 << 62
 _RESTART_PAUSE_SECONDS = 0.5
@@ -75,13 +77,25 @@ async def _serve(
     ready()
     await stop.wait()
     server.stop()
+    await _within(GRACE_SECONDS, app.finish_requests())
+    await _within(CLOSE_SECONDS, server.close_all_connections())
+    await _give_up_the_rest()
+    await _within(CLOSE_SECONDS, app.close())
+
+
+async def _within(seconds: float, work: Awaitable[None]) -> None:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(GRACE_SECONDS):
-            await app.finish_requests()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(1):
-            await server.close_all_connections()
-    await app.close()
+        async with asyncio.timeout(seconds):
+            await work
+
+
+async def _give_up_the_rest() -> None:
+    """Cancel what still waits, for a server that does not answer: the end does not."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=CLOSE_SECONDS)
 
 
 class Workers:
@@ -121,7 +135,7 @@ class Workers:
             one.close()
         for process in self._processes:
             process.terminate()
-        deadline = time.monotonic() + GRACE_SECONDS + 1.5
+        deadline = time.monotonic() + GRACE_SECONDS + 4 * CLOSE_SECONDS
         for process in self._processes:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
