@@ -55,6 +55,8 @@ def test_the_system_starts_serves_keeps_and_ends(tmp_path: Path) -> None:
         assert not psutil.wait_procs(children, timeout=2)[1]
         assert f"http://127.0.0.1:{port}/api/docs" in output
         assert "administrator" in output
+        # After the kill, too, there was nothing to complain of.
+        assert not [one for one in ("Traceback", "ERROR", "WARNING") if one in output], output
 
 
 def test_two_processes_share_a_port_and_end_together(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -156,3 +157,29 @@ async def test_without_room_for_the_spool_file_there_is_503_and_the_server_goes_
         await asyncio.sleep(0.1)
     assert left(full_disk) == []
     assert (await api.upload(b"kecil", "kecil.txt")).status == 201
+
+
+@pytest.mark.xfail(
+    strict=True, reason="Tornado waits for the rest of a body for ever once its client has gone"
+)
+@pytest.mark.settings(max_upload_size=1000)
+@pytest.mark.parametrize("content", [b"x" * 10, b"x" * 100_000], ids=["given up", "refused"])
+async def test_a_body_that_never_becomes_whole_leaves_no_task_behind(
+    api: Api, content: bytes
+) -> None:
+    part = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+    token = await api.token("walidata")
+    host = urlsplit(api.base)
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection(host.hostname, host.port)
+        head = (
+            f"POST /api/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+            f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: 200000\r\n\r\n"
+        )
+        writer.write(head.encode() + part + content)
+        await asyncio.sleep(0.1)
+        writer.close()
+        await writer.wait_closed()
+        del reader, writer
+    await asyncio.sleep(0.2)
+    assert [one for one in asyncio.all_tasks() if "RequestHandler._execute" in repr(one)] == []
