@@ -5,6 +5,8 @@ import base64
 import contextlib
 import json
 import secrets
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -56,14 +58,37 @@ def io_loop() -> Iterator[AsyncIOLoop]:
     asyncio.set_event_loop(None)
 
 
-@pytest.fixture(scope="session")
-def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
-    """A real PostgreSQL and a real object store, for this run of the tests alone."""
-    servers = EmbeddedServers(tmp_path_factory.mktemp("servers"))
+@contextlib.contextmanager
+def passable_folder() -> Iterator[Path]:
+    """A new folder that every account may pass through, gone at the end.
+
+    Embedded servers that root starts run under another account, which cannot get into the
+    folders that pytest makes.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="satupeta-")).resolve()
+    folder.chmod(0o755)
     try:
-        yield servers.start()
+        yield folder
     finally:
-        servers.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder for one test."""
+    with passable_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def addresses() -> Iterator[Addresses]:
+    """A real PostgreSQL and a real object store, for this run of the tests alone."""
+    with passable_folder() as folder:
+        servers = EmbeddedServers(folder)
+        try:
+            yield servers.start()
+        finally:
+            servers.stop()
 
 
 def address_of(addresses: Addresses, name: str) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.running import ROOT, ask, free_port, login, refused, running
+from tests.conftest import passable_folder
+from tests.running import ask, free_port, login, refused, running
 
 MEGABYTE = 1024 * 1024
 HEAD = (
@@ -76,10 +77,10 @@ def free_port_of(folder: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    folder = tmp_path_factory.mktemp("serving") / "var"
-    with start(folder, ALLOWED_ORIGINS='["http://portal.example.org"]') as process:
-        yield System(folder, int((folder.parent / "port").read_text(encoding="utf-8")), process)
+def system() -> Iterator[System]:
+    with passable_folder() as place, start(place / "var") as process:
+        port = int((place / "port").read_text(encoding="utf-8"))
+        yield System(place / "var", port, process)
 
 
 def test_the_largest_upload_takes_no_memory_and_comes_back_whole(system: System) -> None:
@@ -159,33 +160,6 @@ def test_a_client_that_goes_away_leaves_nothing_behind(system: System) -> None:
     client = system.begin_upload(10 * MEGABYTE)
     client.close()
     wait_until(lambda: system.spools() == [])
-    assert ask(system.port, "/health/ready")["status"] == "ok"
-
-
-def test_bytes_that_are_no_request_hurt_nobody(system: System) -> None:
-    for noise in (
-        b"\0\xff\xfe" * 1000,
-        b"GET /api/mapsets HTTP/9.9\r\n\r\n",
-        b"GET /api/mapsets\xff?\0 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
-        b"GET /api/mapsets HTTP/1.1\r\n" + b"X: " + b"y" * 200_000 + b"\r\n\r\n",
-        b"POST /api/categories HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"POST /api/categories HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
-        b"Content-Length: 2\r\n\r\n{}",
-        b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"GET /api/mapsets HTTP/1.1\r\nHost: x\r\nRange: bytes=" + b"9" * 5000 + b"\r\n\r\n",
-    ):
-        client = socket.create_connection(("127.0.0.1", system.port), timeout=5)
-        client.sendall(noise)
-        client.shutdown(socket.SHUT_WR)
-        answer = b""
-        try:
-            while piece := client.recv(65536):
-                answer += piece
-        except OSError:
-            pass
-        client.close()
-        assert not answer.startswith(b"HTTP/1.1 5"), noise[:60]
     assert ask(system.port, "/health/ready")["status"] == "ok"
 
 
@@ -291,7 +265,7 @@ def test_no_room_on_the_disk_is_one_sentence(tmp_path: Path) -> None:
     if mounted.returncode != 0:
         pytest.skip("a small file system cannot be mounted here")
     try:
-        assert "room" in refused(small / "var", free_port())
+        assert "MB free" in refused(small / "var", free_port())
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
 
@@ -299,9 +273,3 @@ def test_no_room_on_the_disk_is_one_sentence(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("", encoding="utf-8")
     assert "var" in refused(tmp_path / "var", free_port())
-
-
-def test_the_source_names_one_database_object() -> None:
-    files = [*ROOT.glob("satupeta_server/**/*.py"), *ROOT.glob("satupeta_cli/**/*.py")]
-    made = [file for file in files if "Database(" in file.read_text(encoding="utf-8")]
-    assert [file.name for file in made] == ["database.py"]

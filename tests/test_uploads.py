@@ -159,9 +159,6 @@ async def test_without_room_for_the_spool_file_there_is_503_and_the_server_goes_
     assert (await api.upload(b"kecil", "kecil.txt")).status == 201
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Tornado waits for the rest of a body for ever once its client has gone"
-)
 @pytest.mark.settings(max_upload_size=1000)
 @pytest.mark.parametrize("content", [b"x" * 10, b"x" * 100_000], ids=["given up", "refused"])
 async def test_a_body_that_never_becomes_whole_leaves_no_task_behind(

@@ -47,7 +47,6 @@ ALLOWED_HEADERS = (
 EXPOSED_HEADERS = "ETag, Link, Retry-After, X-Request-Id"
 PREFLIGHT_SECONDS = 7200
 RETRY_AFTER_SECONDS = 5
-"""How long a refused body is still read, so that its sender gets to read the refusal."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ENTITY_TAG = re.compile(r'(?:W/)?"?(\d+)(?:-[0-9a-f]*)?"?')
@@ -189,6 +188,7 @@ class BaseHandler(RefusingHandler):
             self.reader.feed(chunk)
         except AppError as error:
             self._answer_error(error)
+            self.reader.close()
 
     def json_body(self) -> dict[str, Any]:
         """Give the body as an object; raises BadRequestError or InvalidError."""

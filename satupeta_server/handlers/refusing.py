@@ -53,9 +53,13 @@ class RefusingHandler(RequestHandler):
         return self.flush()
 
     def on_connection_close(self) -> None:
-        """Stop waiting for a client that has gone."""
+        """Stop waiting for a client that has gone, and for the rest of its body."""
         if self._linger is not None:
             self._linger.cancel()
+        # Tornado itself would wait for that for ever, and keep the handler alive.
+        body = getattr(self.request, "_body_future", None)
+        if body is not None:
+            body.cancel()
 
     def _is_body_arriving(self) -> bool:
         is_chunked = "Transfer-Encoding" in self.request.headers
