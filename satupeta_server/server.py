@@ -161,7 +161,7 @@ class Workers:
     def _start_one(self, number: int) -> subprocess.Popen[bytes]:
         descriptors = ",".join(map(str, self._descriptors))
         process = subprocess.Popen(  # noqa: S603  our own program
-            [*self._command, descriptors],
+            [*self._command, descriptors, str(os.getpid())],
             env=self._environment,
             pass_fds=self._descriptors,
             start_new_session=True,

@@ -58,6 +58,11 @@ def place() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+def without_coverage(environment: dict[str, str]) -> dict[str, str]:
+    """The account may not write where the coverage of the tests is collected."""
+    return {name: value for name, value in environment.items() if "COVERAGE" not in name}
+
+
 @pytest.fixture
 def start(place: Path) -> Iterator[Start]:
     """Starts the system as the ordinary user; at the end nothing of it stays."""
@@ -66,7 +71,7 @@ def start(place: Path) -> Iterator[Start]:
     def begin(folder: Path, port: int) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM],
-            env=environment(folder, port, BCRYPT_ROUNDS="4", HOME=str(place)),
+            env=without_coverage(environment(folder, port, BCRYPT_ROUNDS="4", HOME=str(place))),
             cwd=place,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
