@@ -69,8 +69,9 @@ def create(
     A user who is there keeps the password: so a script may run this at every start. The password
     comes from a prompt, from --password-fd or from the variable SATUPETA_PASSWORD.
 
-    Example: satupeta user create siti --name "Siti Aminah" --email siti@example.org --role
-    administrator --reset-link
+    \b
+    Example: satupeta user create siti --name "Siti Aminah" \\
+        --email siti@example.org --role administrator --reset-link
     """
     from satupeta_server.errors import ConflictError
 
