@@ -1,5 +1,7 @@
 """The command line as a process, on the servers of the tests."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -8,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psycopg2
 
+from satupeta_cli.__main__ import main
 from satupeta_server.server import parent_environment
 from satupeta_server.settings import Settings
 
@@ -58,9 +62,29 @@ class Program:
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended
 
+    def inside(
+        self, *arguments: str, code: int | None = DONE, typed: str = "", **variables: str
+    ) -> Ended:
+        """Run one command in the process of the tests: what differs little from another run."""
+        output, errors, ended = io.StringIO(), io.StringIO(), 0
+        with (
+            mock.patch.dict(os.environ, {**self.environment, **variables}, clear=True),
+            mock.patch.object(sys, "argv", ["satupeta", *arguments]),
+            mock.patch.object(sys, "stdin", io.StringIO(typed)),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(errors),
+        ):
+            try:
+                main()
+            except SystemExit as end:
+                ended = int(end.code or 0)
+        assert code is None or ended == code, errors.getvalue()
+        return Ended(arguments, ended, output.getvalue(), errors.getvalue())
+
     def json(self, *arguments: str, code: int = DONE, **variables: str) -> Any:
         """What a command gives with ``--json``."""
-        return json.loads(self(*arguments, "--json", code=code, **variables).stdout)
+        return json.loads(self.inside(*arguments, "--json", code=code, **variables).stdout)
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run a statement in the test's database, and give its rows."""
