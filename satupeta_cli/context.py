@@ -130,7 +130,8 @@ def _known_tables() -> Iterator[None]:
     try:
         yield
     except (peewee.ProgrammingError, psycopg2.ProgrammingError) as error:
-        if not isinstance(error, missing) and not isinstance(error.__cause__, missing):
+        # Peewee raises an error of its own in place of the driver's.
+        if not isinstance(error, missing) and not isinstance(error.__context__, missing):
             raise
         raise StartError(
             "DATABASE_URL has no tables of this version; run satupeta db upgrade."
