@@ -188,7 +188,7 @@ def password(context: Context, user: str, password_fd: int | None, *, dry_run: b
 
     The new password comes from a prompt, from --password-fd or from SATUPETA_PASSWORD.
 
-    Example: echo "Rahasia-2026!" | satupeta user password viewer --password-fd 0
+    Example: satupeta user password viewer --password-fd 0 < password.txt
     """
     administer(context, lambda one: find_user(one, user))
     values = {"password": _new_password(password_fd)}

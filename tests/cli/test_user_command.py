@@ -16,7 +16,7 @@ from satupeta_server.security.passwords import check_password
 from satupeta_server.services.logins import LoginService
 from satupeta_server.services.sessions import SessionService
 from satupeta_server.settings import Settings
-from tests.cli.program import SATUPETA, WRONG_USE, Program
+from tests.cli.program import CONFIGURATION, SATUPETA, WRONG_USE, Program
 from tests.world import PASSWORD
 
 SITI = ("siti", "--name", "Siti Aminah", "--email", "siti@example.org")
@@ -275,6 +275,12 @@ def test_failed_logins_are_forgotten(program: Program) -> None:
     assert program.inside("user", "unlock", "viewer").stdout == "viewer: unlocked\n"
     assert program.inside("user", "unlock", "viewer").stdout == "viewer: unchanged\n"
     assert program.rows("SELECT count(*) FROM login_failures") == [(0,)]
+
+
+def test_a_database_without_roles_wants_its_seed(program: Program) -> None:
+    program.rows("UPDATE roles SET deleted_at = now() WHERE name = 'administrator'")
+    ended = program.inside("user", "create", *ADMINISTRATOR, "--reset-link", code=CONFIGURATION)
+    assert ended.stderr == "satupeta: The database has no roles; run satupeta db seed.\n"
 
 
 def test_nobody_sees_or_changes_the_system_user(program: Program) -> None:
