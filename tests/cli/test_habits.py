@@ -190,6 +190,12 @@ def test_a_database_that_does_not_answer(plain: Program) -> None:
     assert more.stderr.endswith("Try satupeta doctor.\n")
 
 
+def test_what_one_database_was_reached_by_is_not_kept_for_another(program: Program) -> None:
+    url = "postgresql://budi:geheim@127.0.0.1:9/x"
+    program.inside("user", "list", code=UNAVAILABLE, DATABASE_URL=url)
+    assert "walidata" in program.inside("user", "list").stdout
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
