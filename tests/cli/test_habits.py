@@ -61,7 +61,7 @@ def on_a_terminal(
     program: Program,
     *arguments: str,
     typed: Sequence[bytes] = (),
-    prompt: bytes = b":",
+    prompt: bytes = b": ",
     **more: str,
 ) -> str:
     """What a command writes on a terminal; each line is typed when there is a new prompt."""
@@ -76,16 +76,21 @@ def on_a_terminal(
     )
     os.close(theirs)
     written, lines = b"", list(typed)
-    with contextlib.suppress(OSError):
-        # Reading ends in an error once nobody has the terminal open any longer.
-        while True:
-            ready, _, _ = select.select([ours], [], [], 30)
-            assert ready, written
-            written += os.read(ours, 65536)
-            if lines and written.rstrip().endswith(prompt):
-                os.write(ours, lines.pop(0) + b"\n")
-    process.wait(timeout=10)
-    os.close(ours)
+    try:
+        with contextlib.suppress(OSError):
+            # Reading ends in an error once nobody has the terminal open any longer.
+            while True:
+                ready, _, _ = select.select([ours], [], [], 30)
+                assert ready, written
+                written += os.read(ours, 65536)
+                # The space comes once the terminal is ready for an answer, hidden or not.
+                if lines and written.endswith(prompt):
+                    os.write(ours, lines.pop(0) + b"\n")
+        process.wait(timeout=10)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
     return f"{written.decode()}\nexit code {process.returncode}"
 
 
@@ -364,7 +369,7 @@ def test_the_shell_has_models_services_and_run(program: Program) -> None:
 
 
 def test_the_shell_greets_on_a_terminal(program: Program) -> None:
-    written = on_a_terminal(program, "shell", typed=[b"print(6 * 7)", b"exit()"], prompt=b">>>")
+    written = on_a_terminal(program, "shell", typed=[b"print(6 * 7)", b"exit()"], prompt=b">>> ")
     assert "Ctrl-D ends" in written
     assert "42" in written
 
