@@ -32,7 +32,7 @@ def upgrade(context: Context) -> None:
 def downgrade(context: Context, to: str | None) -> None:
     """Roll migrations back.
 
-    Example: satupeta db downgrade --to 0004.map-sources
+    Example: satupeta db downgrade --to 0004.map-sources --yes
     """
     from satupeta_server import migrating
     from satupeta_server.settings import require_servers

@@ -16,7 +16,7 @@ from satupeta_server.security.encryption import Encryptor
 from satupeta_server.services.credentials import encryption_context
 from satupeta_server.services.key_rotation import _LOCK_KEY, BATCH
 from satupeta_server.settings import Settings
-from tests.cli.program import SATUPETA, SOME_FAILED, Program
+from tests.cli.program import SATUPETA, SOME_FAILED, WRONG_USE, Program
 from tests.world import CREDENTIAL_SECRET, World
 
 OLD, NEW = bytes(32), bytes(range(32))
@@ -82,6 +82,13 @@ def test_a_credential_never_shows_its_secret(program: Program, world: World) -> 
     assert (shown["key"], shown["key_is_known"]) == ("1", True)
     assert shown["map_sources"] == ["GeoServer Provinsi"]
     assert program.audit() == []
+
+
+def test_a_name_that_several_have_is_not_guessed(program: Program) -> None:
+    add(program, 2)
+    program.rows("UPDATE credentials SET name = 'GeoServer', deleted_at = NULL")
+    ended = program.inside("credential", "show", "GeoServer", code=WRONG_USE)
+    assert "More than one credential is called “GeoServer”" in ended.stderr
 
 
 def test_all_credentials_move_to_the_new_key(rotated: Program) -> None:

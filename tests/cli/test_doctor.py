@@ -133,6 +133,23 @@ def test_missing_and_invalid_indexes(settings: Settings) -> None:
     assert "REINDEX INDEX CONCURRENTLY one_of_each" in found.advice
 
 
+def test_indexes_that_migrations_drop_or_rename_are_not_expected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "0001.sql").write_text(
+        "CREATE TABLE one (id int); -- CREATE INDEX remark ON one (id);\n"
+        "CREATE UNIQUE INDEX a ON one (id);\nCREATE INDEX CONCURRENTLY b\n    ON one (id);\n"
+        "CREATE INDEX IF NOT EXISTS c ON two USING gin (id);\nCREATE INDEX d ON two (id);",
+        encoding="utf-8",
+    )
+    (tmp_path / "0002.sql").write_text(
+        "DROP INDEX IF EXISTS d; ALTER INDEX c RENAME TO e; DROP TABLE one;", encoding="utf-8"
+    )
+    monkeypatch.setattr(checks_database, "MIGRATIONS", tmp_path)
+    monkeypatch.setattr(checks_database, "migration_names", lambda: ["0001", "0002"])
+    assert checks_database.expected_indexes() == {"e"}
+
+
 @pytest.mark.parametrize(
     ("statement", "state", "words"),
     [
