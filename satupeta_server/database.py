@@ -46,6 +46,12 @@ _STALE = (
 class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
     """A pool of PostgreSQL connections whose failures are UnavailableError or ConflictError."""
 
+    def init(self, database: str | None, **parameters: Any) -> None:
+        """Point at a server; Peewee would keep what an earlier one was reached by."""
+        self.connect_params: dict[str, Any] = {}
+        self.pool_params: dict[str, Any] = {}
+        super().init(database, **parameters)
+
     async def aio_execute_sql(
         self,
         sql: str,
@@ -99,9 +105,6 @@ def connect(settings: Settings) -> Database:
         raise UnavailableError
     timeout = settings.database_timeout_seconds
     parameters = psycopg2.extensions.parse_dsn(settings.database_url.get_secret_value())
-    # Both only add to what an earlier call has set.
-    database.connect_params.clear()
-    database.pool_params.clear()
     database.init(
         parameters.pop("dbname"),
         **parameters,

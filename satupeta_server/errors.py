@@ -15,6 +15,10 @@ class StartError(Exception):
     """The system cannot start; the text is one sentence that says why and what to do."""
 
 
+class UnreachableError(StartError):
+    """The system cannot start because a server does not answer."""
+
+
 class AppError(Exception):
     """A refusal that its reader can understand: a message and, where known, the fields."""
 

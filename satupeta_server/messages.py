@@ -131,6 +131,26 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
         "Terjadi kesalahan pada server. Sebutkan nomor permintaan ini kepada administrator.",
         "The server made an error. Tell the administrator the number of this request.",
     ),
+    # Of commands
+    "none_named": ("Tidak ada {kind} “{name}”.", "There is no {kind} “{name}”."),
+    "several_named": (
+        "Ada beberapa {kind} “{name}”; sebutkan id-nya.",
+        "More than one {kind} is called “{name}”; name it by its id.",
+    ),
+    "html_too_deep": (
+        "Elemen HTML bersarang lebih dari {limit} tingkat.",
+        "HTML elements stand more than {limit} deep in each other.",
+    ),
+    "exists_differently": (
+        "Sudah ada {kind} “{name}”, dengan isian lain: {fields}. Gunakan perintah update.",
+        "There is a {kind} “{name}” already, with other values of: {fields}. Use update.",
+    ),
+    "kind_user": ("pengguna", "user"),
+    "kind_active_user": ("pengguna aktif", "active user"),
+    "kind_organization": ("organisasi", "organization"),
+    "kind_role": ("peran", "role"),
+    "kind_credential": ("kredensial", "credential"),
+    "kind_session": ("sesi terbuka", "open session"),
     # Of single fields
     "required": ("Wajib diisi.", "This is required."),
     "must_be_text": ("Harus berupa teks.", "This must be text."),

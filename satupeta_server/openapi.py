@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from satupeta_server import __version__
-from satupeta_server.queries.listing import LARGEST_OFFSET
+from satupeta_server.queries.listing import LARGEST_OFFSET, LONGEST_SEARCH
 from satupeta_server.representations.base import SHAPES, Schema
 from satupeta_server.routes import PREFIX, ROUTES, Operation, Route
 from satupeta_server.schemas.base import Form, Rules
@@ -48,11 +48,12 @@ _ID = {
     "required": True,
     "schema": {"type": "string", "format": "uuid"},
 }
+_SEARCH: Schema = {"type": "string", "maxLength": LONGEST_SEARCH}
 _COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST_OFFSET}
 _LIST_PARAMETERS = (
     ("limit", _COUNT, "Rows at most."),
     ("offset", _COUNT, "Rows to skip."),
-    ("search", {"type": "string", "maxLength": 200}, "Every word must occur, in any order."),
+    ("search", _SEARCH, "Every word must occur, in any order."),
 )
 
 

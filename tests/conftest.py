@@ -225,6 +225,8 @@ class Api:
             sent["Authorization"] = f"Bearer {token}"
         if json_body is not None:
             body = json.dumps(json_body).encode()
+        if body is not None:
+            # Tornado's client would say that it is a form.
             sent.setdefault("Content-Type", "application/json")
         if body is None and method in ("POST", "PATCH", "PUT"):
             body = b""

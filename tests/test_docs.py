@@ -13,6 +13,7 @@ import click
 import pytest
 
 from satupeta_cli.__main__ import cli
+from satupeta_cli.options import PASSWORD_VARIABLE
 from satupeta_server import errors
 from satupeta_server.models.base import BaseModel
 from satupeta_server.routes import PREFIX, ROUTES
@@ -42,6 +43,7 @@ def test_every_endpoint_stands_in_the_docs() -> None:
 
 def test_every_setting_that_the_docs_name_exists() -> None:
     known = {name.upper() for name in Settings.model_fields}
+    known |= {PASSWORD_VARIABLE, "LC_ALL", "LC_MESSAGES", "NO_COLOR"}
     for page in TEXTS:
         named = set(re.findall(r"\b[A-Z]{2,}(?:_[A-Z]+)+\b", prose(page)))
         assert named <= known, page.name
@@ -90,6 +92,8 @@ def error_codes() -> Iterator[str]:
     raised = re.compile(r'(?<!Start)(?:Error|_refused)\(\s*(?:Message\(\s*)?"(\w+)"')
     named = re.compile(r'Message\("(unsupported_type)"')
     for path in (ROOT / "satupeta_server").rglob("*.py"):
+        if path.name in ("accounts.py", "finding.py"):
+            continue  # what only commands call: no answer can have these
         yield from raised.findall(read(path))
         yield from named.findall(read(path))
 
@@ -104,33 +108,39 @@ def test_every_dependency_stands_in_the_docs() -> None:
 
 
 def test_every_command_stands_in_the_docs() -> None:
-    text = read(DOCS / "operation.md")
+    text = read(DOCS / "cli.md")
     for command in commands():
         assert f"satupeta {command}" in text
 
 
 def test_every_command_and_path_that_the_docs_name_exists() -> None:
     known = set(commands())
-    groups = {command.split()[0] for command in known if " " in command}
+    groups = {command.rpartition(" ")[0] for command in known} - {""}
     paths = [re.compile(re.sub(r"\{\w+\}", "[^/]+", PREFIX + route.path)) for route in ROUTES]
-    named = re.compile(r"(?:`|^ *)satupeta ([a-z][a-z-]*)(?: ([a-z-]+))?", re.MULTILINE)
+    named = re.compile(r"(?:`|^ *)satupeta ([a-z][a-z-]*(?: [a-z-]+)*)", re.MULTILINE)
     for page in TEXTS:
-        for name, inner in named.findall(read(page)):
-            command = f"{name} {inner}" if name in groups else name
-            assert command in known, f"{page.name}: {command}"
+        for words in named.findall(read(page)):
+            begin = words.split()
+            first = (" ".join(begin[:count]) for count in (1, 2, 3))
+            assert any(one in known | groups for one in first), f"{page.name}: {words}"
         for address in re.findall(r"(?<=[`\d ])/api/[\w./{}-]*", read(page)):
             assert any(path.fullmatch(address) for path in paths), f"{page.name}: {address}"
 
 
 def commands() -> Iterator[str]:
     """Every command that does something, such as ``db upgrade``."""
-    context = click.Context(cli)
-    for name in cli.list_commands(context):
-        command = cli.get_command(context, name)
+    yield from commands_of(cli, "")
+
+
+def commands_of(group: click.Group, prefix: str) -> Iterator[str]:
+    """The commands of a group and of the groups in it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         if isinstance(command, click.Group):
-            yield from (f"{name} {inner}" for inner in command.commands)
+            yield from commands_of(command, f"{prefix}{name} ")
         else:
-            yield name
+            yield prefix + name
 
 
 def test_every_page_is_reached_from_the_index() -> None:

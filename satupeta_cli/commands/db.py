@@ -1,8 +1,8 @@
 """``satupeta db``: the database's tables and first data."""
 
-from pathlib import Path
-
 import click
+
+from satupeta_cli.context import Context, known_tables
 
 
 @click.group()
@@ -12,16 +12,15 @@ def command() -> None:
 
 @command.command()
 @click.pass_obj
-def upgrade(env_file: Path) -> None:
+def upgrade(context: Context) -> None:
     """Apply all pending migrations.
 
     Example: satupeta db upgrade
     """
-    from satupeta_cli.context import command_settings  # noqa: PLC0415
-    from satupeta_server import migrating  # noqa: PLC0415
-    from satupeta_server.settings import require_servers  # noqa: PLC0415
+    from satupeta_server import migrating
+    from satupeta_server.settings import require_servers
 
-    url = require_servers(command_settings(env_file), object_store=False)
+    url = require_servers(context.settings(), object_store=False)
     applied = migrating.upgrade(url)
     click.echo(f"{len(applied)} migrations applied")
 
@@ -30,16 +29,15 @@ def upgrade(env_file: Path) -> None:
 @click.option("--to", help="Name of the last migration to keep; without it all are rolled back.")
 @click.confirmation_option(prompt="This drops tables with all that is in them. Go on?")
 @click.pass_obj
-def downgrade(env_file: Path, to: str | None) -> None:
+def downgrade(context: Context, to: str | None) -> None:
     """Roll migrations back.
 
-    Example: satupeta db downgrade --to 0004.map-sources
+    Example: satupeta db downgrade --to 0004.map-sources --yes
     """
-    from satupeta_cli.context import command_settings  # noqa: PLC0415
-    from satupeta_server import migrating  # noqa: PLC0415
-    from satupeta_server.settings import require_servers  # noqa: PLC0415
+    from satupeta_server import migrating
+    from satupeta_server.settings import require_servers
 
-    url = require_servers(command_settings(env_file), object_store=False)
+    url = require_servers(context.settings(), object_store=False)
     if to is not None and to not in migrating.migration_names():
         raise click.BadParameter(f"{to!r} is no migration.", param_hint="--to")
     rolled_back = migrating.downgrade(url, to)
@@ -48,15 +46,18 @@ def downgrade(env_file: Path, to: str | None) -> None:
 
 @command.command()
 @click.pass_obj
-def seed(env_file: Path) -> None:
+def seed(context: Context) -> None:
     """Add what every installation needs and does not have yet.
 
     Example: satupeta db seed
     """
-    from satupeta_cli.context import command_settings, usable_database  # noqa: PLC0415
-    from satupeta_server import database  # noqa: PLC0415
-    from satupeta_server.seed.reference import seed_reference  # noqa: PLC0415
+    from satupeta_server import database
+    from satupeta_server.seed.reference import seed_reference
+    from satupeta_server.settings import require_servers
 
-    with usable_database(command_settings(env_file)), database.synchronous():
+    settings = context.settings()
+    require_servers(settings, object_store=False)
+    database.connect(settings)
+    with database.translated(), known_tables(), database.synchronous():
         seed_reference()
     click.echo("Seeded")

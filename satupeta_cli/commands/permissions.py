@@ -1,18 +1,24 @@
 """``satupeta permissions``: the permission table."""
 
+from typing import Any
+
 import click
+
+from satupeta_cli.output import listing_options, write_listing
 
 
 @click.command()
-def command() -> None:
-    """Print who may do what.
+@listing_options
+def command(form: str | None) -> None:
+    """Print who may do what, and on which records; a dash means nobody may.
 
-    Example: satupeta permissions
+    Example: satupeta permissions --csv
     """
-    from satupeta_server.security.permissions import CALLERS, GRANTS  # noqa: PLC0415
+    from satupeta_server.security.permissions import CALLERS, GRANTS
 
-    width = max(map(len, GRANTS)) + 2
-    click.echo("permission".ljust(width) + "".join(caller.ljust(22) for caller in CALLERS))
-    for permission, granted in GRANTS.items():
-        scopes = "".join(str(granted.get(caller, "–")).ljust(22) for caller in CALLERS)
-        click.echo((permission.ljust(width) + scopes).rstrip())
+    nothing: Any = None if form else "–"
+    rows = [
+        {"permission": permission, **{caller: granted.get(caller, nothing) for caller in CALLERS}}
+        for permission, granted in GRANTS.items()
+    ]
+    write_listing(rows, ("permission", *CALLERS), form)

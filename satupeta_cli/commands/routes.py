@@ -2,15 +2,21 @@
 
 import click
 
+from satupeta_cli.output import listing_options, write_listing
+
 
 @click.command()
-def command() -> None:
+@listing_options
+def command(form: str | None) -> None:
     """Print every route with the permission that it needs.
 
-    Example: satupeta routes
+    Example: satupeta routes --json
     """
-    from satupeta_server.routes import PREFIX, ROUTES  # noqa: PLC0415
+    from satupeta_server.routes import PREFIX, ROUTES
 
-    for route in ROUTES:
-        for method, operation in route.operations.items():
-            click.echo(f"{method:<7} {PREFIX + route.path:<42} {operation.permission}")
+    rows = [
+        {"method": method, "path": PREFIX + route.path, "permission": operation.permission}
+        for route in ROUTES
+        for method, operation in route.operations.items()
+    ]
+    write_listing(rows, ("method", "path", "permission"), form)

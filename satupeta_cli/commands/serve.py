@@ -2,24 +2,25 @@
 
 import contextlib
 import signal
-from pathlib import Path
 
 import click
+
+from satupeta_cli.context import Context
 
 
 @click.command()
 @click.pass_obj
-def command(env_file: Path) -> None:
+def command(context: Context) -> None:
     """Serve the API on the PostgreSQL and the object store that are set.
 
     Example: satupeta serve
     """
-    from satupeta_server import server  # noqa: PLC0415
-    from satupeta_server.logs import configure_logging  # noqa: PLC0415
-    from satupeta_server.secrets_store import with_generated_secrets  # noqa: PLC0415
-    from satupeta_server.settings import load_settings, require_servers  # noqa: PLC0415
+    from satupeta_server import server
+    from satupeta_server.logs import configure_logging
+    from satupeta_server.secrets_store import with_generated_secrets
+    from satupeta_server.settings import load_settings, require_servers
 
-    settings = with_generated_secrets(load_settings(env_file))
+    settings = with_generated_secrets(load_settings(context.env_file))
     require_servers(settings)
     configure_logging(settings)
     sockets = server.bind(settings)

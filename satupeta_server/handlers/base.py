@@ -22,11 +22,12 @@ from satupeta_server.errors import (
     NotAuthenticatedError,
     NotFoundError,
     UnavailableError,
+    UnsupportedTypeError,
     invalid,
 )
 from satupeta_server.handlers.bodies import BodyReader, JsonReader
 from satupeta_server.handlers.refusing import RefusingHandler
-from satupeta_server.messages import Language, preferred_language
+from satupeta_server.messages import Language, Message, preferred_language
 from satupeta_server.models.base import new_id
 from satupeta_server.queries.values import ValueProblem, is_storable, parse_uuid
 from satupeta_server.security.callers import Caller
@@ -93,6 +94,8 @@ class BaseHandler(RefusingHandler):
     """A request, from its headers to its answer; knows no subject."""
 
     caller: Caller = Caller()
+    expects_json = True
+    """Whether a body of another type is refused."""
     request_id: str = ""
 
     def initialize(self, services: "Services", access: Access, **options: Any) -> None:
@@ -176,7 +179,14 @@ class BaseHandler(RefusingHandler):
     # The body
 
     def make_reader(self) -> BodyReader:
-        """Choose how the body is read; JSON unless a handler says otherwise."""
+        """Choose how the body is read; JSON unless a handler says otherwise.
+
+        Raises UnsupportedTypeError for a body that says to be something else.
+        """
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind and kind != "application/json" and self.expects_json:
+            expected = Message("unsupported_type", {"expected": "application/json"})
+            raise UnsupportedTypeError(expected)
         return JsonReader(self.services.settings.max_body_size)
 
     def data_received(self, chunk: bytes) -> None:

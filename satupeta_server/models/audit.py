@@ -1,7 +1,7 @@
 """The record of what happened."""
 
 import peewee
-from playhouse.postgres_ext import DateTimeTZField
+from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 
 from satupeta_server.models.base import BaseModel, now, reference
 from satupeta_server.models.users import User
@@ -14,9 +14,12 @@ class AuditRecord(BaseModel):
     user_id = reference(User, "user_id")
     action = peewee.TextField()
     subject = peewee.TextField()
-    subject_id = peewee.UUIDField()
+    subject_id = peewee.UUIDField(null=True)
     address = peewee.TextField(null=True)
     request_id = peewee.TextField(null=True)
+    command = peewee.TextField(null=True)
+    run_by = peewee.TextField(null=True)
+    details = BinaryJSONField(null=True)
 
     class Meta:
         table_name = "audit_log"

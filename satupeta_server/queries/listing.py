@@ -12,7 +12,7 @@ from satupeta_server.messages import Message
 from satupeta_server.queries.filters import Alternatives, Atom, parse_filters
 from satupeta_server.queries.values import ValueProblem, is_storable, parser_of
 
-LONGEST_SEARCH = 200
+LONGEST_SEARCH = 255
 LARGEST_OFFSET = 2**63 - 1
 MOST_VALUES = 100
 

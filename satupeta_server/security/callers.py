@@ -1,4 +1,4 @@
-"""Who calls: a user through a session, or nobody known."""
+"""Who calls: a user through a session, an administrator's command, or nobody known."""
 
 import uuid
 from dataclasses import dataclass
@@ -17,6 +17,10 @@ class Caller:
     session_id: uuid.UUID | None = None
     address: str | None = None
     request_id: str | None = None
+    command: str | None = None
+    """The command line's command that calls, without its arguments."""
+    run_by: str | None = None
+    """The operating system's user who runs that command."""
 
     @property
     def is_anonymous(self) -> bool:

@@ -6,12 +6,13 @@ from typing import Any
 import orjson
 
 from satupeta_server.database import database
-from satupeta_server.models.audit import AuditRecord
+from satupeta_server.errors import UnavailableError
 from satupeta_server.models.base import new_id, now
 from satupeta_server.models.credentials import Credential
 from satupeta_server.representations.credentials import CREDENTIAL, CREDENTIALS_LISTING
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.encryption import Encryptor
+from satupeta_server.services.audit import record_action
 from satupeta_server.services.records import (
     Document,
     RecordService,
@@ -42,7 +43,7 @@ class CredentialService(RecordService):
         if row is None:
             prepared |= {"id": new_id(), "created_by": caller.user_id}
         sensitive = prepared.pop("sensitive_data", None if row is not None else {})
-        if sensitive is not None and (row is None or self._decrypted(row) != sensitive):
+        if sensitive is not None and (row is None or self._differs(row, sensitive)):
             context = encryption_context(row.id if row is not None else prepared["id"])
             key_id, ciphertext = self.encryptor.encrypt(sensitive, context)
             prepared |= {"encryption_key_id": key_id, "sensitive_data": ciphertext}
@@ -70,6 +71,13 @@ class CredentialService(RecordService):
         content["decrypted_data"] = self._decrypted(rows[0])
         return Document(orjson.dumps(content).decode(), document.revision)
 
+    def _differs(self, row: Any, sensitive: dict[str, str]) -> bool:
+        try:
+            return self._decrypted(row) != sensitive
+        except UnavailableError:
+            # What nobody can read any more can still be replaced.
+            return True
+
     def _decrypted(self, row: Any) -> dict[str, str]:
         return self.encryptor.decrypt(
             row.encryption_key_id, bytes(row.sensitive_data), encryption_context(row.id)
@@ -79,11 +87,4 @@ class CredentialService(RecordService):
     async def _record_reading(caller: Caller, row: Any) -> None:
         used = {"last_used_by": caller.user_id, "last_used_at": now()}
         await Credential.update(used).where(Credential.id == row.id).aio_execute()
-        await AuditRecord.insert(
-            user_id=caller.identity(),
-            action="decrypt",
-            subject="credentials",
-            subject_id=row.id,
-            address=caller.address,
-            request_id=caller.request_id,
-        ).aio_execute()
+        await record_action(caller, "decrypt", "credentials", row.id)

@@ -52,8 +52,14 @@ class LoginService:
         known_hash = user.password_hash if user and user.is_active else None
         if not await in_thread(check_password, password, known_hash, rounds) or user is None:
             raise NotAuthenticatedError("login_failed")
-        await LoginFailure.delete().where(LoginFailure.account == account).aio_execute()
-        return await self.sessions.open(user.id, address, user_agent)
+        async with database.whole():
+            # While the password was checked, another may have been set, or the user ended.
+            unchanged = (User.id == user.id) & (User.password_hash == user.password_hash)
+            query = User.select(User.id).where(unchanged & User.is_active & User.living())
+            if not await query.for_update("FOR SHARE").aio_execute():
+                raise NotAuthenticatedError("login_failed")
+            await LoginFailure.delete().where(LoginFailure.account == account).aio_execute()
+            return await self.sessions.open(user.id, address, user_agent)
 
     async def make_reset_token(self, username: str) -> str:
         """Make the secret of a one-time link with which a user sets a new password.
@@ -100,10 +106,18 @@ class LoginService:
             await set_password(user, password, self.settings.bcrypt_rounds)
             await self.forget_failures(user.username)
 
-    async def forget_failures(self, username: str) -> None:
-        """Take the delay from an account."""
+    async def forget_failures(self, username: str) -> bool:
+        """Take the delay from an account; tells whether there were failures."""
         account = self._account(username)
-        await LoginFailure.delete().where(LoginFailure.account == account).aio_execute()
+        query = LoginFailure.delete().where(LoginFailure.account == account)
+        deleted: int = await query.aio_execute()
+        return deleted > 0
+
+    async def failures(self, username: str) -> int:
+        """Count the failed logins of an account since its last success."""
+        account = self._account(username)
+        row = await LoginFailure.aio_get_or_none(LoginFailure.account == account)
+        return row.failures if row is not None else 0
 
     @staticmethod
     async def _count_failure(account: str) -> int:

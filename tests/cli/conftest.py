@@ -16,7 +16,7 @@ from satupeta_server.settings import Settings
 from tests.conftest import address_of, execute
 
 PROGRAM = str(Path(sys.executable).with_name("satupeta"))
-CONFIGURATION, USAGE, ABORTED = 3, 2, 1
+USAGE, CONFIGURATION, UNAVAILABLE, ABORTED = 2, 3, 4, 130
 
 
 @dataclass
@@ -41,10 +41,10 @@ class Satupeta:
             timeout=60,
         )
 
-    def refusal(self, *arguments: str, **settings: str) -> str:
-        """The one sentence with which a command ends that cannot start."""
+    def refusal(self, *arguments: str, code: int = CONFIGURATION, **settings: str) -> str:
+        """What a command says that cannot do what it is asked for, in one line."""
         ended = self(*arguments, **settings)
-        assert ended.returncode == CONFIGURATION, ended
+        assert ended.returncode == code, ended
         assert ended.stdout == ""
         assert ended.stderr.startswith("satupeta: ")
         assert ended.stderr.endswith(".\n")

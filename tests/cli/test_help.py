@@ -106,7 +106,8 @@ def test_what_is_no_command_is_a_mistake_of_the_caller(
 
 
 def test_routes_prints_every_method_of_every_path(satupeta: Satupeta) -> None:
-    printed = {tuple(line.split()) for line in satupeta("routes").stdout.splitlines()}
+    _title, *lines = satupeta("routes").stdout.splitlines()
+    printed = {tuple(line.split()) for line in lines}
     assert printed == {
         (method, PREFIX + route.path, operation.permission)
         for route in ROUTES

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Satupeta
+from tests.cli.conftest import USAGE, Satupeta
 from tests.conftest import Answer, Api
 from tests.world import PASSWORD
 
@@ -62,11 +62,12 @@ def test_the_link_leads_where_users_reach_the_api_and_stands_nowhere_else(
 
 @pytest.mark.parametrize("username", ["system", "%"])
 def test_who_is_not_known_is_one_sentence(configured: Satupeta, username: str) -> None:
-    said = configured.refusal("user", "reset-link", username)
-    assert "There is no active user" in said
+    said = configured.refusal("user", "reset-link", username, code=USAGE)
+    assert "There is no user" in said
 
 
 async def test_who_is_not_active_gets_no_link(api: Api, configured: Satupeta) -> None:
     path = f"/users/{api.world.users['viewer']}"
     await api.patch(path, user="administrator", json_body={"is_active": False})
-    assert "There is no active user 'viewer'" in configured.refusal("user", "reset-link", "viewer")
+    said = configured.refusal("user", "reset-link", "viewer", code=USAGE)
+    assert "There is no active user" in said

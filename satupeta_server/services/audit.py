@@ -1,0 +1,30 @@
+"""The record of what happened, written in the transaction of what happened."""
+
+import uuid
+
+from satupeta_server.models.audit import AuditRecord
+from satupeta_server.security.callers import Caller
+
+
+async def record_action(
+    caller: Caller,
+    action: str,
+    subject: str,
+    subject_id: uuid.UUID | None = None,
+    **details: object,
+) -> None:
+    """Record that the caller did something to a record, or to several of a kind.
+
+    ``details`` is for what the reader of the log needs, and never holds a secret.
+    """
+    await AuditRecord.insert(
+        user_id=caller.identity(),
+        action=action,
+        subject=subject,
+        subject_id=subject_id,
+        address=caller.address,
+        request_id=caller.request_id,
+        command=caller.command,
+        run_by=caller.run_by,
+        details=details or None,
+    ).aio_execute()
