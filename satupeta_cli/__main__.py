@@ -132,10 +132,11 @@ def _explained(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
-    from satupeta_server.errors import AppError, StartError, UnavailableError
+    from satupeta_server.errors import AppError, StartError, UnavailableError, UnreachableError
 
     outcomes: tuple[tuple[type[Exception], Exit, Callable[[Any], str]], ...] = (
         (UnavailableError, Exit.UNAVAILABLE, lambda _: _UNAVAILABLE),
+        (UnreachableError, Exit.UNAVAILABLE, str),
         (StartError, Exit.CONFIGURATION, str),
         (AppError, Exit.WRONG_USE, sentence),
         (Exception, Exit.SOME_FAILED, lambda one: _UNEXPECTED.format(type(one).__name__)),

@@ -109,7 +109,7 @@ def administer(
         connected = database.connect(settings)
         try:
             services = make_services(settings, storage)
-            with _known_tables():
+            with known_tables():
                 return await work(Administration(context, settings, services, command_caller()))
         finally:
             await connected.aio_close()
@@ -119,7 +119,7 @@ def administer(
 
 
 @contextlib.contextmanager
-def _known_tables() -> Iterator[None]:
+def known_tables() -> Iterator[None]:
     """Say in one sentence that the database lacks tables, or columns of this version."""
     import peewee
     import psycopg2.errors
@@ -130,7 +130,8 @@ def _known_tables() -> Iterator[None]:
     try:
         yield
     except (peewee.ProgrammingError, psycopg2.ProgrammingError) as error:
-        if not isinstance(error, missing) and not isinstance(error.__cause__, missing):
+        # Peewee raises an error of its own in place of the driver's.
+        if not isinstance(error, missing) and not isinstance(error.__context__, missing):
             raise
         raise StartError(
             "DATABASE_URL has no tables of this version; run satupeta db upgrade."

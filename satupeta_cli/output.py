@@ -22,7 +22,7 @@ FORMS = {
 
 def listing_options(command: Function) -> Function:
     """Give a command ``--json``, ``--jsonl`` and ``--csv``, which reach it as ``form``."""
-    for form, text in FORMS.items():
+    for form, text in reversed(FORMS.items()):
         option = click.option(f"--{form}", "form", flag_value=form, default=None, help=text)
         command = option(command)
     return command

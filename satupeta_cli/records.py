@@ -76,7 +76,8 @@ async def change(
 ) -> str:
     """Change a record, with its audit record; gives what came of it."""
     caller, subject = administration.caller, service.resource.subject
-    outcome = SAME
+    # Services take a password out of the values that they are given.
+    outcome, fields = SAME, sorted(values)
     async with administration.change(dry_run=dry_run):
         # Held from here on, so its revision tells whether this very change is one.
         row = await service.locked(caller, record_id, None)
@@ -84,7 +85,7 @@ async def change(
         document = await service.update(caller, record_id, values)
         if document.revision != before:
             outcome = CHANGED
-            await administration.record(action, subject, record_id, fields=sorted(values))
+            await administration.record(action, subject, record_id, fields=fields)
     return outcome
 
 

@@ -23,15 +23,26 @@ async def find_user(administration: Administration, called: str) -> "User":
 
 
 async def with_ids(administration: Administration, values: Values) -> Values:
-    """Turn the names of a role and of an organization into their ids."""
+    """Turn the names of a role and of an organization into their ids.
+
+    Raises NotFoundError for one that is not there, StartError where no roles are.
+    """
+    from satupeta_server.errors import NotFoundError, StartError
     from satupeta_server.services.finding import find
 
     services, caller = administration.services, administration.caller
     checked = dict(values)
-    for name, service in (("role", services.roles), ("organization", services.organizations)):
-        called = checked.pop(name, None)
-        if called is not None:
-            checked[f"{name}_id"] = (await find(service, caller, called)).id if called else None
+    organization = checked.pop("organization", None)
+    if organization is not None:
+        found = await find(services.organizations, caller, organization) if organization else None
+        checked["organization_id"] = found.id if found else None
+    role = checked.pop("role", None)
+    if role is not None:
+        try:
+            checked["role_id"] = (await find(services.roles, caller, role)).id
+        except NotFoundError:
+            # The four names are fixed, so it is the seed that is missing.
+            raise StartError("The database has no roles; run satupeta db seed.") from None
     return checked
 
 

@@ -13,9 +13,11 @@ from satupeta_server.settings import load_settings
 WATCH_SECONDS = 0.5
 
 
-def end_with_parent() -> None:
-    """End this process in order once its parent is gone, or it would hold the port for ever."""
-    parent = os.getppid()
+def end_with_parent(parent: int) -> None:
+    """End this process in order once its parent is gone, or it would hold the port for ever.
+
+    ``parent`` is the parent's own word: it may be gone before this process can ask who it is.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -28,5 +30,6 @@ def end_with_parent() -> None:
 if __name__ == "__main__":
     settings = load_settings(env_file=None)
     configure_logging(settings)
-    end_with_parent()
-    serve(settings, inherited_sockets(sys.argv[1]))
+    descriptors, parent = sys.argv[1:]
+    end_with_parent(int(parent))
+    serve(settings, inherited_sockets(descriptors))

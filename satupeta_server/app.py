@@ -25,7 +25,7 @@ class Application(tornado.web.Application):
     def __init__(self, settings: Settings, services: Services, storage: Storage) -> None:
         self.services = services
         self.storage = storage
-        document = make_document(settings.project_name, settings.base_url)
+        document = make_document(settings.project_name)
         requests = RequestsUnderWay()
         super().__init__(
             [_rule(route, services, PREFIX) for route in ROUTES]

@@ -46,6 +46,12 @@ _STALE = (
 class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
     """A pool of PostgreSQL connections whose failures are UnavailableError or ConflictError."""
 
+    def init(self, database: str | None, **parameters: Any) -> None:
+        """Point at a server; Peewee would keep what an earlier one was reached by."""
+        self.connect_params: dict[str, Any] = {}
+        self.pool_params: dict[str, Any] = {}
+        super().init(database, **parameters)
+
     async def aio_execute_sql(
         self,
         sql: str,

@@ -20,7 +20,7 @@ from satupeta_server.secrets_store import with_generated_secrets
 from satupeta_server.seed.accounts import make_accounts
 from satupeta_server.seed.reference import seed_reference
 from satupeta_server.seed.sample import load_sample
-from satupeta_server.server import Workers, bind, parent_environment, serve
+from satupeta_server.server import Workers, bind, ignore_signals, parent_environment, serve
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
 
@@ -57,7 +57,7 @@ def _run(settings: Settings, say: Say, *, with_sample: bool | None) -> None:
         stack.callback(_close, sockets)
         settings, servers = _start_servers(with_generated_secrets(settings), lock, say)
         stack.callback(servers.stop)
-        stack.callback(_ignore_signals)
+        stack.callback(ignore_signals)
         accounts = prepare_data(
             settings, say, with_sample=is_embedded if with_sample is None else with_sample
         )
@@ -122,18 +122,11 @@ def _serve(
     if settings.workers == 1:
         _watch(servers)
         serve(settings, sockets, ready)
+        _end_if_dead(servers)
         return
-    workers = Workers(settings, sockets, parent_environment(settings), lock.register_child)
-    workers.start()
-    try:
-        ready()
-        while True:
-            time.sleep(WATCH_SECONDS)
-            workers.mend()
-            _end_if_dead(servers)
-    finally:
-        _ignore_signals()
-        workers.stop()
+    environment = parent_environment(settings)
+    workers = Workers(settings, sockets, environment, lock.register_child)
+    workers.keep(ready, lambda: _end_if_dead(servers))
 
 
 def _watch(servers: EmbeddedServers) -> None:
@@ -172,12 +165,6 @@ def _stopping_on_signals() -> Iterator[None]:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     yield
-
-
-def _ignore_signals() -> None:
-    """Whoever asks twice must not interrupt the orderly end."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _close(sockets: list[socket.socket]) -> None:

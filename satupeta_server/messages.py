@@ -159,7 +159,11 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
     "none_named": ("Tidak ada {kind} “{name}”.", "There is no {kind} “{name}”."),
     "several_named": (
         "Ada beberapa {kind} “{name}”; sebutkan id-nya.",
-        "There are several of the {kind} “{name}”; name it by its id.",
+        "More than one {kind} is called “{name}”; name it by its id.",
+    ),
+    "html_too_deep": (
+        "Elemen HTML bersarang lebih dari {limit} tingkat.",
+        "HTML elements stand more than {limit} deep in each other.",
     ),
     "exists_differently": (
         "Sudah ada {kind} “{name}”, dengan isian lain: {fields}. Gunakan perintah update.",

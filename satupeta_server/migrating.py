@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
-from satupeta_server.errors import StartError
+from satupeta_server.errors import StartError, UnreachableError
 
 with warnings.catch_warnings():
     # yoyo's own imports warn about themselves on newer Pythons.
@@ -72,7 +72,9 @@ def _alone(database_url: str) -> Iterator[Any]:
         guard = psycopg2.connect(database_url, connect_timeout=10)
     except psycopg2.OperationalError as error:
         reason = str(error).strip().splitlines()[0]
-        raise StartError(f"DATABASE_URL cannot be reached: {reason}.") from None
+        # A server that refuses has answered: it is DATABASE_URL that is wrong.
+        kind = StartError if "FATAL" in reason else UnreachableError
+        raise kind(f"DATABASE_URL cannot be reached: {reason}.") from None
     guard.autocommit = True
     try:
         if guard.server_version < OLDEST_POSTGRESQL:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from satupeta_server import __version__
-from satupeta_server.representations.base import SHAPES
+from satupeta_server.queries.listing import LARGEST_OFFSET, LONGEST_SEARCH
+from satupeta_server.representations.base import SHAPES, Schema
 from satupeta_server.routes import PREFIX, ROUTES, Operation, Route
 from satupeta_server.schemas.base import Form, Rules
 from satupeta_server.security.permissions import GRANTS, PUBLIC_ACCESS
@@ -47,23 +48,27 @@ _ID = {
     "required": True,
     "schema": {"type": "string", "format": "uuid"},
 }
+_SEARCH: Schema = {"type": "string", "maxLength": LONGEST_SEARCH}
+_COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST_OFFSET}
 _LIST_PARAMETERS = (
-    ("limit", {"type": "integer", "minimum": 0}, "Rows at most."),
-    ("offset", {"type": "integer", "minimum": 0}, "Rows to skip."),
-    ("search", {"type": "string", "maxLength": 200}, "Every word must occur, in any order."),
+    ("limit", _COUNT, "Rows at most."),
+    ("offset", _COUNT, "Rows to skip."),
+    ("search", _SEARCH, "Every word must occur, in any order."),
 )
 
 
-def make_document(project_name: str, base_url: str) -> dict[str, Any]:
+def make_document(project_name: str) -> dict[str, Any]:
     """Make the whole document."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": project_name,
             "version": __version__,
-            "description": "What the portal asks for, and what an API user needs besides.",
+            "description": "The records of a Satu Peta portal: mapsets, who publishes them and "
+            "what describes them. Each operation names the permission that it needs.",
         },
-        "servers": [{"url": f"{base_url}{PREFIX}"}],
+        # Relative: right under every name and behind every proxy.
+        "servers": [{"url": PREFIX}],
         "paths": {route.path: _path(route) for route in ROUTES if not _is_page(route)},
         "components": {
             "schemas": {
@@ -189,20 +194,25 @@ def form_schema(form: Form, *, is_partial: bool) -> dict[str, Any]:
 
 def _field_schema(rules: Rules) -> dict[str, Any]:
     kind, meta = rules["type"], rules.get("meta", {})
-    json_type = _TYPES.get(kind, kind)
-    schema: dict[str, Any] = {"type": json_type if rules["required"] else [json_type, "null"]}
+    schema: dict[str, Any] = {"type": _TYPES.get(kind, kind)}
     if kind in _FORMATS:
         schema["format"] = _FORMATS[kind]
     for rule, keyword in _KEYWORDS.items():
         if rule in rules:
             schema[_LENGTHS.get((kind, rule), keyword)] = rules[rule]
     if "allowed" in rules:
-        schema["enum"] = [*rules["allowed"]] + ([] if rules["required"] else ["", None])
+        schema["enum"] = [*rules["allowed"]]
     if meta.get("is_secret"):
         schema |= {"format": "password", "writeOnly": True}
+    if not rules["required"]:
+        schema = {"anyOf": [schema, _BLANK]}
+    elif schema["type"] == "string":
+        schema = {"minLength": 1, **schema}
     return schema | {key: meta[key] for key in ("description", "example", "default") if key in meta}
 
 
+# What the portal sends where there is no value.
+_BLANK: Schema = {"enum": ["", None]}
 _KEYWORDS = {"minlength": "minLength", "maxlength": "maxLength", "min": "minimum", "max": "maximum"}
 _LENGTHS = {("list", "minlength"): "minItems", ("list", "maxlength"): "maxItems"}
 

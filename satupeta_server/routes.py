@@ -134,9 +134,13 @@ def _read_only(subject: str, shape: Representation, noun: str) -> list[Route]:
     """The list and the single record of a resource that nobody writes over the API."""
     options = {"subject": subject}
     listed = Operation(
-        f"{subject}:read", f"List {noun}s", response=shape.reference(), is_list=True, errors=(422,)
+        f"{subject}:read",
+        f"List {subject.replace('_', ' ')}",
+        response=shape.reference(),
+        is_list=True,
+        errors=(422,),
     )
-    one = Operation(f"{subject}:read", f"Get a {noun}", response=shape.reference(), errors=(404,))
+    one = Operation(f"{subject}:read", f"Get {_a(noun)}", response=shape.reference(), errors=(404,))
     return [
         Route(f"/{subject}", CollectionHandler, {"GET": listed}, options),
         Route(f"/{subject}/{{id}}", ItemHandler, {"GET": one}, options),
@@ -151,17 +155,22 @@ def _resource(
     write = f"{subject}:write"
     collection, item = _read_only(subject, shape, noun)
     create = Operation(
-        write, f"Create a {noun}", 201, shape.reference(), request=form, errors=(400, 409, 413, 422)
+        write,
+        f"Create {_a(noun)}",
+        201,
+        shape.reference(),
+        request=form,
+        errors=(400, 409, 413, 422),
     )
     change = Operation(
         write,
-        f"Change a {noun}",
+        f"Change {_a(noun)}",
         response=shape.reference(),
         request=change_form,
         is_partial=True,
         errors=(400, 404, 409, 412, 413, 422),
     )
-    delete = Operation(write, f"Delete a {noun}", 204, errors=(404, 409, 412))
+    delete = Operation(write, f"Delete {_a(noun)}", 204, errors=(404, 409, 412))
     options = {"subject": subject, "form": form, "change_form": change_form}
     return [
         Route(
@@ -171,6 +180,10 @@ def _resource(
             item.path, ItemHandler, {**item.operations, "PATCH": change, "DELETE": delete}, options
         ),
     ]
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
 
 
 def _public(summary: str, **details: Any) -> Operation:
@@ -314,7 +327,7 @@ ROUTES: tuple[Route, ...] = (
             "GET": Operation(
                 "files:download",
                 "Download a file, whole or a range of it",
-                response_type="application/octet-stream",
+                response_type="*/*",
                 errors=(404, 416),
             )
         },

@@ -67,12 +67,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, str]:
+    problem = StartError(f"{path} cannot be read; restore it from a backup.")
     try:
-        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        known = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise StartError(f"{path} cannot be read; restore it from a backup.") from error
+        raise problem from error
+    if not isinstance(known, dict) or not all(isinstance(one, str) for one in known.values()):
+        raise problem
     return known
 
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import tornado.httpserver
 import tornado.netutil
@@ -22,9 +22,12 @@ logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 3
 """How long requests may still take once the end was asked for."""
+CLOSE_SECONDS = 0.5
+"""How long each part may take to close after that."""
 MOST_HEADER_BYTES = 64 * 1024
 _UNLIMITED = 1 << 62
 _RESTART_PAUSE_SECONDS = 0.5
+_WATCH_SECONDS = 0.5
 
 
 def bind(settings: Settings) -> list[socket.socket]:
@@ -74,13 +77,25 @@ async def _serve(
     ready()
     await stop.wait()
     server.stop()
+    await _within(GRACE_SECONDS, app.finish_requests())
+    await _within(CLOSE_SECONDS, server.close_all_connections())
+    await _give_up_the_rest()
+    await _within(CLOSE_SECONDS, app.close())
+
+
+async def _within(seconds: float, work: Awaitable[None]) -> None:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(GRACE_SECONDS):
-            await app.finish_requests()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(1):
-            await server.close_all_connections()
-    await app.close()
+        async with asyncio.timeout(seconds):
+            await work
+
+
+async def _give_up_the_rest() -> None:
+    """Cancel what still waits, for a server that does not answer: the end does not."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=CLOSE_SECONDS)
 
 
 class Workers:
@@ -94,6 +109,7 @@ class Workers:
         started: Callable[[str, int], None] = lambda _name, _pid: None,
     ) -> None:
         self._command = [sys.executable, "-m", "satupeta_server"]
+        self._sockets = sockets
         self._descriptors = [one.fileno() for one in sockets]
         self._environment = environment
         self._started = started
@@ -114,9 +130,12 @@ class Workers:
 
     def stop(self) -> None:
         """End all of them; whoever does not within the time of grace is killed."""
+        # While the parent listens, new clients would wait for an answer that nobody gives.
+        for one in self._sockets:
+            one.close()
         for process in self._processes:
             process.terminate()
-        deadline = time.monotonic() + GRACE_SECONDS + 1.5
+        deadline = time.monotonic() + GRACE_SECONDS + 4 * CLOSE_SECONDS
         for process in self._processes:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
@@ -124,16 +143,37 @@ class Workers:
                 process.kill()
                 process.wait()
 
+    def keep(
+        self, ready: Callable[[], None] = lambda: None, watch: Callable[[], None] = lambda: None
+    ) -> None:
+        """Start all of them and keep them running until a signal, or ``watch``, raises."""
+        self.start()
+        try:
+            ready()
+            while True:
+                time.sleep(_WATCH_SECONDS)
+                self.mend()
+                watch()
+        finally:
+            ignore_signals()
+            self.stop()
+
     def _start_one(self, number: int) -> subprocess.Popen[bytes]:
         descriptors = ",".join(map(str, self._descriptors))
         process = subprocess.Popen(  # noqa: S603  our own program
-            [*self._command, descriptors],
+            [*self._command, descriptors, str(os.getpid())],
             env=self._environment,
             pass_fds=self._descriptors,
             start_new_session=True,
         )
         self._started(f"worker-{number}", process.pid)
         return process
+
+
+def ignore_signals() -> None:
+    """Whoever asks twice must not interrupt the orderly end."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def inherited_sockets(descriptors: str) -> list[socket.socket]:

@@ -1,24 +1,28 @@
 """Every setting, read once from the environment and from ``.env``, typed and frozen."""
 
-import base64
-import binascii
 import re
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from satupeta_server.errors import StartError
+from satupeta_server.settings_values import (
+    dsn_parts,
+    is_default_secret,
+    is_web_address,
+    libpq_address,
+    parse_encryption_keys,
+)
 
 _MEGABYTE = 1024 * 1024
-_DEFAULT_SECRETS = {
-    "admin", "changeme", "default", "minio", "minio123", "minioadmin", "password", "postgres",
-    "root", "rahasia", "satupeta", "secret",
-}  # fmt: skip
+# As Amazon S3 names buckets; MinIO refuses others.
+_BUCKET = re.compile(r"(?!.*(\.\.|\.-|-\.))(?![0-9.]+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_REGION = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
 
 
 class Settings(BaseSettings):
@@ -135,12 +139,17 @@ class Settings(BaseSettings):
         1000,
         ge=1,
         le=100_000,
-        description="Rows of mapsets, news and regionals at most in one list.",
+        description="Rows of mapsets, news, regionals and histories at most in one list.",
     )
     reverify_on_edit: bool = Field(
         default=False, description="An approved mapset that is edited returns to verification."
     )
     timezone: str = Field("Asia/Jakarta", description="Time zone of the times in answers.")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _level_in_any_case(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("secret_key")
     @classmethod
@@ -163,35 +172,55 @@ class Settings(BaseSettings):
     def _postgresql_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
             return None
-        parts = urlsplit(value.get_secret_value())
-        # Deployments of the older backend name SQLAlchemy's driver here: postgresql+asyncpg://
-        scheme = parts.scheme.partition("+")[0]
-        if scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
-            raise ValueError("must look like postgresql://user:password@host:5432/database")
-        return SecretStr(urlunsplit(("postgresql", *parts[1:])))
+        return SecretStr(libpq_address(value.get_secret_value()))
 
-    @field_validator("minio_endpoint_url", "public_url")
+    @field_validator("minio_endpoint_url")
     @classmethod
     def _endpoint(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value if "://" in value else f"//{value}")
-        if parts.scheme not in ("", "http", "https") or not parts.hostname:
+        address = value.removesuffix("/")
+        if not is_web_address(address if "://" in address else f"http://{address}"):
             raise ValueError("must look like http://host:9000")
-        return value.rstrip("/")
+        return address
+
+    @field_validator("public_url")
+    @classmethod
+    def _absolute_url(cls, value: str | None) -> str | None:
+        if value is not None and not is_web_address(value, with_path=True):
+            raise ValueError("must look like https://peta.example.org")
+        return value and value.rstrip("/")
+
+    @field_validator("minio_bucket_name")
+    @classmethod
+    def _bucket(cls, value: str) -> str:
+        if not _BUCKET.fullmatch(value):
+            raise ValueError("must be 3 to 63 of a-z, 0-9, . and -, such as satupeta")
+        return value
+
+    @field_validator("minio_region")
+    @classmethod
+    def _region(cls, value: str | None) -> str | None:
+        if value is not None and not _REGION.fullmatch(value):
+            raise ValueError("must look like us-east-1")
+        return value
 
     @field_validator("allowed_origins")
     @classmethod
     def _origins(cls, value: list[str]) -> list[str]:
         for origin in value:
-            if not re.fullmatch(r"https?://[^/\s]+", origin):
+            if not re.fullmatch(r"https?://[^/\s?#@]+", origin):
                 raise ValueError(f"has an entry that is no origin: {origin!r}")
         return value
 
     @field_validator("allowed_extensions")
     @classmethod
     def _extensions(cls, value: list[str]) -> list[str]:
-        return [extension.lower().lstrip(".") for extension in value]
+        extensions = [extension.lower().removeprefix(".") for extension in value]
+        for extension in extensions:
+            if not re.fullmatch(r"[a-z0-9]+", extension):
+                raise ValueError(f"has an entry that is no extension: {extension!r}")
+        return extensions
 
     @field_validator("timezone")
     @classmethod
@@ -209,26 +238,49 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _key_fits_algorithm(self) -> Self:
+        # RFC 7518, 3.2: a key is at least as long as the hash.
+        needed = int(self.algorithm.removeprefix("HS")) // 8
+        if self.secret_key and len(self.secret_key.get_secret_value().encode()) < needed:
+            raise ValueError(f"SECRET_KEY is too short for {self.algorithm}; use {needed} bytes")
+        return self
+
+    @model_validator(mode="after")
     def _production_secrets(self) -> Self:
         if self.environment != "production":
             return self
-        for name in ("secret_key", "encryption_keys", "database_url", "minio_endpoint_url"):
-            if getattr(self, name) is None:
-                raise ValueError(f"{name.upper()} must be set in production")
-        if self.minio_root_password and is_default_secret(
-            self.minio_root_password.get_secret_value()
+        problems = [
+            f"{name.upper()} must be set in production"
+            for name in ("secret_key", "encryption_keys", "database_url", "minio_endpoint_url")
+            if getattr(self, name) is None
+        ]
+        problems += [
+            f"{name} has a default or short password; choose another one"
+            for name, password in self._passwords()
+            if len(password) < 8 or is_default_secret(password)
+        ]
+        if self.encryption_keys and any(
+            len(set(key)) < 8 for key in self.encryption_key_ring().values()
         ):
-            raise ValueError("MINIO_ROOT_PASSWORD is a default password; choose another one")
-        if self.database_url:
-            password = urlsplit(self.database_url.get_secret_value()).password
-            if password and is_default_secret(password):
-                raise ValueError("DATABASE_URL has a default password; choose another one")
+            problems.append("ENCRYPTION_KEYS has a key that is not random")
+        if problems:
+            raise ValueError(". ".join(problems))
         return self
+
+    def _passwords(self) -> Iterator[tuple[str, str]]:
+        if self.minio_root_password:
+            yield "MINIO_ROOT_PASSWORD", self.minio_root_password.get_secret_value()
+        if self.database_url:
+            # Without a password in it the server knows the client by other means.
+            password = dsn_parts(self.database_url.get_secret_value()).get("password")
+            if password:
+                yield "DATABASE_URL", password
 
     @property
     def base_url(self) -> str:
         """The address of the server, without the prefix ``/api``."""
-        return self.public_url or f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -242,32 +294,6 @@ class Settings(BaseSettings):
         return parse_encryption_keys(self.encryption_keys.get_secret_value())
 
 
-def is_default_secret(text: str) -> bool:
-    """Tell whether a secret is one that installations come with."""
-    plain = re.sub(r"[^a-z0-9]", "", text.lower())
-    return plain in _DEFAULT_SECRETS or plain.startswith(("changeme", "changethis", "yoursecret"))
-
-
-def parse_encryption_keys(text: str) -> dict[str, bytes]:
-    """Read ENCRYPTION_KEYS.
-
-    Raises ValueError when it is not a JSON object of key ids to base64 of 32 bytes each.
-    """
-    import orjson  # noqa: PLC0415  kept out of the command line's start
-
-    shape = 'must be a JSON object such as {"2026-01": "<base64 of 32 random bytes>"}'
-    try:
-        keys = {
-            key_id: base64.b64decode(value, validate=True)
-            for key_id, value in orjson.loads(text).items()
-        }
-    except (AttributeError, TypeError, ValueError, binascii.Error) as error:
-        raise ValueError(shape) from error
-    if not keys or any(len(key) != 32 or not key_id for key_id, key in keys.items()):
-        raise ValueError(shape)
-    return keys
-
-
 def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
     """Read the settings from the environment and ``env_file``, where it exists.
 
@@ -277,6 +303,8 @@ def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Set
         return Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
     except ValidationError as error:
         raise StartError(" ".join(_sentence(dict(one)) for one in error.errors())) from None
+    except (OSError, UnicodeError):
+        raise StartError(f"{env_file} cannot be read; it must be a text in UTF-8.") from None
     except Exception as error:
         # pydantic-settings refuses a list that is not JSON before any validator sees it.
         name = re.search(r'field "(\w+)"', str(error))

@@ -4,11 +4,9 @@ The SDK blocks, so its calls run on a bounded pool of threads of its own. Comman
 which have no event loop, call the methods of :class:`ObjectStore` directly.
 """
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -20,6 +18,7 @@ from minio.error import MinioException, S3Error
 
 from satupeta_server.errors import NotFoundError, UnavailableError
 from satupeta_server.settings import Settings
+from satupeta_server.tasks import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +123,7 @@ class Storage:
 
     def __init__(self, settings: Settings) -> None:
         self.store = ObjectStore(settings)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
+        self._threads = Threads(THREADS, "storage")
 
     async def check(self) -> None:
         """Raise UnavailableError unless the bucket can be used."""
@@ -153,11 +152,11 @@ class Storage:
 
     def close(self) -> None:
         """End the threads once their calls are done, and close the connections."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         self.store.close()
 
     async def _run(self, call: Callable[..., Result], *arguments: object) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+        return await self._threads.run(call, *arguments)
 
 
 @contextlib.contextmanager

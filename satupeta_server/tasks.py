@@ -1,8 +1,11 @@
-"""Starting background tasks: the one place that does."""
+"""Starting background work: tasks, and calls that block."""
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine
+import queue
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -21,3 +24,58 @@ def spawn(work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
     _running.add(task)
     task.add_done_callback(_running.discard)
     return task
+
+
+class Threads:
+    """A bounded pool of threads for calls that block.
+
+    Those of concurrent.futures are joined when the process ends, so a server that never answers
+    would hold up the end; these are not.
+    """
+
+    def __init__(self, number: int, name: str) -> None:
+        self._number = number
+        self._name = name
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._started: list[threading.Thread] = []
+        self._is_closed = False
+
+    async def run(self, call: Callable[..., Result], *arguments: object) -> Result:
+        """Call in a thread, once one is free, and give the result.
+
+        Raises CancelledError after the end, when nobody is left who could be answered.
+        """
+        if self._is_closed:
+            raise asyncio.CancelledError
+        future: Future[Result] = Future()
+        self._calls.put(lambda: _fulfil(future, call, *arguments))
+        if len(self._started) < self._number:
+            self._start_one()
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """End each thread once its call is done; what waits for a thread is never called."""
+        self._is_closed = True
+        for _ in self._started:
+            self._calls.put(None)
+
+    def _start_one(self) -> None:
+        name = f"{self._name}-{len(self._started)}"
+        self._started.append(threading.Thread(target=self._work, name=name, daemon=True))
+        self._started[-1].start()
+
+    def _work(self) -> None:
+        while (work := self._calls.get()) is not None:
+            if not self._is_closed:
+                work()
+
+
+def _fulfil(future: Future[Result], call: Callable[..., Result], *arguments: object) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call(*arguments)
+    except BaseException as error:  # noqa: BLE001  raised again by whoever waits for it
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -5,6 +5,8 @@ import base64
 import contextlib
 import json
 import secrets
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+import hypothesis
 import psycopg2
 import pytest
 from pydantic import SecretStr
@@ -31,6 +34,12 @@ from tests.world import World, make_world
 SECRET_KEY = "a-secret-key-of-the-tests-0123456789-abcdefghij"
 TEMPLATE = "satupeta_template"
 
+# How long an example takes says more about the machine's other work than about the code.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let coroutine tests run on the loop of pytest-tornado without a mark on each."""
@@ -49,14 +58,37 @@ def io_loop() -> Iterator[AsyncIOLoop]:
     asyncio.set_event_loop(None)
 
 
-@pytest.fixture(scope="session")
-def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
-    """A real PostgreSQL and a real object store, for this run of the tests alone."""
-    servers = EmbeddedServers(tmp_path_factory.mktemp("servers"))
+@contextlib.contextmanager
+def passable_folder() -> Iterator[Path]:
+    """A new folder that every account may pass through, gone at the end.
+
+    Embedded servers that root starts run under another account, which cannot get into the
+    folders that pytest makes.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="satupeta-")).resolve()
+    folder.chmod(0o755)
     try:
-        yield servers.start()
+        yield folder
     finally:
-        servers.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder for one test."""
+    with passable_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def addresses() -> Iterator[Addresses]:
+    """A real PostgreSQL and a real object store, for this run of the tests alone."""
+    with passable_folder() as folder:
+        servers = EmbeddedServers(folder)
+        try:
+            yield servers.start()
+        finally:
+            servers.stop()
 
 
 def address_of(addresses: Addresses, name: str) -> str:
@@ -193,6 +225,8 @@ class Api:
             sent["Authorization"] = f"Bearer {token}"
         if json_body is not None:
             body = json.dumps(json_body).encode()
+        if body is not None:
+            # Tornado's client would say that it is a form.
             sent.setdefault("Content-Type", "application/json")
         if body is None and method in ("POST", "PATCH", "PUT"):
             body = b""

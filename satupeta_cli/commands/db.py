@@ -2,7 +2,7 @@
 
 import click
 
-from satupeta_cli.context import Context
+from satupeta_cli.context import Context, known_tables
 
 
 @click.group()
@@ -32,12 +32,14 @@ def upgrade(context: Context) -> None:
 def downgrade(context: Context, to: str | None) -> None:
     """Roll migrations back.
 
-    Example: satupeta db downgrade --to 0004.map-sources
+    Example: satupeta db downgrade --to 0004.map-sources --yes
     """
     from satupeta_server import migrating
     from satupeta_server.settings import require_servers
 
     url = require_servers(context.settings(), object_store=False)
+    if to is not None and to not in migrating.migration_names():
+        raise click.BadParameter(f"{to!r} is no migration.", param_hint="--to")
     rolled_back = migrating.downgrade(url, to)
     click.echo(f"{len(rolled_back)} migrations rolled back")
 
@@ -56,6 +58,6 @@ def seed(context: Context) -> None:
     settings = context.settings()
     require_servers(settings, object_store=False)
     database.connect(settings)
-    with database.synchronous():
+    with database.translated(), known_tables(), database.synchronous():
         seed_reference()
     click.echo("Seeded")

@@ -28,7 +28,7 @@ def command(context: Context, output: str) -> None:
     from satupeta_server.settings import load_settings
 
     settings = load_settings(context.env_file)
-    document = make_document(settings.project_name, settings.base_url)
+    document = make_document(settings.project_name)
     text = json.dumps(document, ensure_ascii=False, indent=2)
     if output == "-":
         click.echo(text)

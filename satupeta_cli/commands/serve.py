@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import time
 
 import click
 
@@ -30,9 +29,5 @@ def command(context: Context) -> None:
         return
     workers = server.Workers(settings, sockets, server.parent_environment(settings))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    workers.start()
     with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(0.5)
-            workers.mend()
-    workers.stop()
+        workers.keep()

@@ -69,8 +69,9 @@ def create(
     A user who is there keeps the password: so a script may run this at every start. The password
     comes from a prompt, from --password-fd or from the variable SATUPETA_PASSWORD.
 
-    Example: satupeta user create siti --name "Siti Aminah" --email siti@example.org --role
-    administrator --reset-link
+    \b
+    Example: satupeta user create siti --name "Siti Aminah" \\
+        --email siti@example.org --role administrator --reset-link
     """
     from satupeta_server.errors import ConflictError
 
@@ -187,7 +188,7 @@ def password(context: Context, user: str, password_fd: int | None, *, dry_run: b
 
     The new password comes from a prompt, from --password-fd or from SATUPETA_PASSWORD.
 
-    Example: echo "Rahasia-2026!" | satupeta user password viewer --password-fd 0
+    Example: satupeta user password viewer --password-fd 0 < password.txt
     """
     administer(context, lambda one: find_user(one, user))
     values = {"password": _new_password(password_fd)}

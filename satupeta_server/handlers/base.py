@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
-from tornado import httputil, iostream
-from tornado.web import HTTPError, RequestHandler, stream_request_body
+from tornado import httputil
+from tornado.web import Finish, HTTPError, RequestHandler, stream_request_body
 
 from satupeta_server.errors import (
     STATUS,
@@ -22,13 +22,14 @@ from satupeta_server.errors import (
     NotAuthenticatedError,
     NotFoundError,
     UnavailableError,
+    UnsupportedTypeError,
     invalid,
 )
 from satupeta_server.handlers.bodies import BodyReader, JsonReader
-from satupeta_server.messages import Language, preferred_language
+from satupeta_server.handlers.refusing import RefusingHandler
+from satupeta_server.messages import Language, Message, preferred_language
 from satupeta_server.models.base import new_id
-from satupeta_server.queries.values import ValueProblem, parse_uuid
-from satupeta_server.schemas.base import is_storable
+from satupeta_server.queries.values import ValueProblem, is_storable, parse_uuid
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import ANONYMOUS, PUBLIC_ACCESS, granted_scope
 from satupeta_server.services.records import Document, Revisions
@@ -44,11 +45,9 @@ ALLOWED_HEADERS = (
     "Authorization, Content-Type, Accept, Accept-Language, If-Match, If-None-Match, "
     "Idempotency-Key, X-Request-Id"
 )
-EXPOSED_HEADERS = "ETag, Link, Location, Retry-After, X-Request-Id"
+EXPOSED_HEADERS = "ETag, Link, Retry-After, X-Request-Id"
 PREFLIGHT_SECONDS = 7200
 RETRY_AFTER_SECONDS = 5
-LINGER_SECONDS = 0.5
-"""How long a refused body is still read, so that its sender gets to read the refusal."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ENTITY_TAG = re.compile(r'(?:W/)?"?(\d+)(?:-[0-9a-f]*)?"?')
@@ -91,10 +90,12 @@ class RequestsUnderWay:
 
 
 @stream_request_body
-class BaseHandler(RequestHandler):
+class BaseHandler(RefusingHandler):
     """A request, from its headers to its answer; knows no subject."""
 
     caller: Caller = Caller()
+    expects_json = True
+    """Whether a body of another type is refused."""
     request_id: str = ""
 
     def initialize(self, services: "Services", access: Access, **options: Any) -> None:
@@ -114,7 +115,7 @@ class BaseHandler(RequestHandler):
         self.request_id = self.request_id or self._given_request_id() or new_id().hex
         self.set_header("X-Request-Id", self.request_id)
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Vary", "Origin, Authorization, Accept-Encoding")
+        self.set_header("Vary", "Origin, Authorization")
         self.set_header("Cache-Control", "no-store")
         origin = self.request.headers.get("Origin")
         if origin is not None and origin in self.settings["allowed_origins"]:
@@ -134,7 +135,7 @@ class BaseHandler(RequestHandler):
             self.caller.scope(permission)
         if self.request.method in ("POST", "PATCH"):
             self.reader = self.make_reader()
-            self.reader.check_length(self._content_length() or 0)
+            self.reader.check_length(self.content_length())
 
     async def _find_caller(self, permission: str) -> None:
         address, token = self.request.remote_ip, self.bearer_token()
@@ -178,17 +179,26 @@ class BaseHandler(RequestHandler):
     # The body
 
     def make_reader(self) -> BodyReader:
-        """Choose how the body is read; JSON unless a handler says otherwise."""
+        """Choose how the body is read; JSON unless a handler says otherwise.
+
+        Raises UnsupportedTypeError for a body that says to be something else.
+        """
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind and kind != "application/json" and self.expects_json:
+            expected = Message("unsupported_type", {"expected": "application/json"})
+            raise UnsupportedTypeError(expected)
         return JsonReader(self.services.settings.max_body_size)
 
     def data_received(self, chunk: bytes) -> None:
         """Take a piece of the body; a bad one is answered at once, not when it has arrived."""
-        if self.reader is None or self._finished:
+        super().data_received(chunk)
+        if self.reader is None or self.is_refused:
             return
         try:
             self.reader.feed(chunk)
         except AppError as error:
             self._answer_error(error)
+            self.reader.close()
 
     def json_body(self) -> dict[str, Any]:
         """Give the body as an object; raises BadRequestError or InvalidError."""
@@ -196,28 +206,21 @@ class BaseHandler(RequestHandler):
 
     def arrived(self, kind: type[Reader]) -> Reader:
         """Give the reader of a body that has arrived whole and was not refused."""
-        if self._finished or not isinstance(self.reader, kind):
+        if self.is_refused:
+            raise Finish
+        if not isinstance(self.reader, kind):
             raise BadRequestError
         return self.reader
 
-    def _content_length(self) -> int | None:
-        length = self.request.headers.get("Content-Length", "")
-        return int(length) if length.isascii() and length.isdigit() else None
-
     def on_finish(self) -> None:
-        """Let go of the body; do not go on receiving a large one that was refused."""
+        """Let go of the body."""
         self.settings["requests"].end(self)
         if self.reader is not None:
             self.reader.close()
-        is_small = (self._content_length() or 0) <= self.services.settings.max_body_size
-        is_chunked = "Transfer-Encoding" in self.request.headers
-        if self._status_code >= 400 and (is_chunked or not is_small):
-            stream = getattr(self.request.connection, "stream", None)
-            if isinstance(stream, iostream.IOStream):
-                asyncio.get_running_loop().call_later(LINGER_SECONDS, stream.close)
 
     def on_connection_close(self) -> None:
         """Let go of a body that will never be whole."""
+        super().on_connection_close()
         self.settings["requests"].end(self)
         if self.reader is not None:
             self.reader.close()

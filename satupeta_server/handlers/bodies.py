@@ -134,9 +134,8 @@ class MultipartReader(_Limited):
             raise BadRequestError("malformed_multipart")
         return self.fields
 
-    def upload(self) -> Upload:
+    def upload(self, description: str | None) -> Upload:
         """Give the file; raises InvalidError when there was none."""
-        description = self.form().get("description") or None
         if self._spool is None:
             raise invalid("file", "file_missing")
         try:

@@ -8,6 +8,7 @@ from satupeta_server.errors import RangeNotSatisfiableError
 from satupeta_server.handlers.base import BaseHandler
 from satupeta_server.handlers.bodies import BodyReader, MultipartReader
 from satupeta_server.models.files import File
+from satupeta_server.schemas.files import UPLOAD_FORM
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _YEAR_SECONDS = 365 * 24 * 3600
@@ -24,7 +25,9 @@ class UploadHandler(BaseHandler):
 
     async def post(self) -> None:
         """Store the file."""
-        upload = self.arrived(MultipartReader).upload()
+        reader = self.arrived(MultipartReader)
+        values = UPLOAD_FORM.for_create(reader.form())
+        upload = reader.upload(values.get("description"))
         self.write_document(await self.services.files.upload(self.caller, upload), 201)
 
 
@@ -84,6 +87,8 @@ class DownloadHandler(BaseHandler):
         self.set_header("Cache-Control", f"public, max-age={_YEAR_SECONDS}, immutable")
         self.set_header("Content-Security-Policy", "default-src 'none'; sandbox")
         self.set_header("Accept-Ranges", "bytes")
+        # Packed, a part of it would be no part, and its tag would stand for two contents.
+        self.set_header("Content-Encoding", "identity")
         self.set_header("Etag", f'"{row.checksum}"')
 
     def _chosen_range(self, size: int) -> tuple[int, int]:

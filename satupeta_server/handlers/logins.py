@@ -46,6 +46,8 @@ class RefreshHandler(BaseHandler):
 class LogoutHandler(BaseHandler):
     """``/auth/logout``: succeeds whatever it is sent (contract, 3.4)."""
 
+    expects_json = False
+
     async def post(self) -> None:
         """End the session of the token, where there is one."""
         token = self.bearer_token()

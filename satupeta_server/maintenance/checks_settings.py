@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from satupeta_server.maintenance.doctor import Finding, Patient, State, worst
 from satupeta_server.secrets_store import FILE_NAME as SECRETS_FILE
-from satupeta_server.settings import Settings, is_default_secret
+from satupeta_server.settings import Settings
+from satupeta_server.settings_values import is_default_secret
 
 ACCOUNTS_FILE = "accounts.json"
 FEWEST_ROUNDS = 10

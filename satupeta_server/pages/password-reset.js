@@ -1,11 +1,17 @@
 "use strict";
 
 const form = document.getElementById("form");
+const button = document.getElementById("save");
 const result = document.getElementById("result");
-const token = decodeURIComponent(window.location.hash.slice(1));
+const token = window.location.hash.slice(1);
 
 // The secret must not stay in the address bar or in the history.
 window.history.replaceState(null, "", window.location.pathname);
+
+function show(text, kind) {
+  result.textContent = text;
+  result.className = kind;
+}
 
 async function save(password) {
   const response = await fetch("/api/auth/password-reset", {
@@ -15,22 +21,32 @@ async function save(password) {
   });
   if (response.ok) {
     form.hidden = true;
-    return "Kata sandi telah diganti. Silakan masuk kembali melalui portal.";
+    show("Kata sandi telah diganti. Silakan masuk kembali melalui portal.", "good");
+    return;
   }
   const error = await response.json();
-  return (error.errors.password || [error.message]).join(" ");
+  show((error.errors.password || [error.message]).join(" "), "bad");
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const password = document.getElementById("password").value;
   if (password !== document.getElementById("repeated").value) {
-    result.textContent = "Kedua kata sandi tidak sama.";
+    show("Kedua kata sandi tidak sama.", "bad");
     return;
   }
+  button.disabled = true;
   try {
-    result.textContent = await save(password);
+    await save(password);
   } catch {
-    result.textContent = "Layanan tidak dapat dihubungi. Silakan coba lagi.";
+    show("Layanan tidak dapat dihubungi. Silakan coba lagi.", "bad");
+  } finally {
+    button.disabled = false;
   }
 });
+
+if (token) {
+  form.hidden = false;
+} else {
+  show("Tautan ini tidak lengkap. Bukalah tautan yang Anda terima secara utuh, atau mintalah tautan baru kepada administrator.", "bad");
+}

@@ -10,9 +10,9 @@ from peewee import fn
 from satupeta_server.errors import InvalidError, invalid
 from satupeta_server.messages import Message
 from satupeta_server.queries.filters import Alternatives, Atom, parse_filters
-from satupeta_server.queries.values import ValueProblem, parser_of
+from satupeta_server.queries.values import ValueProblem, is_storable, parser_of
 
-LONGEST_SEARCH = 200
+LONGEST_SEARCH = 255
 LARGEST_OFFSET = 2**63 - 1
 MOST_VALUES = 100
 
@@ -43,6 +43,8 @@ def parse_list_request(parameters: Mapping[str, Sequence[str]]) -> ListRequest:
     search = last("search")
     if len(search) > LONGEST_SEARCH:
         raise invalid("search", "search_too_long", limit=LONGEST_SEARCH)
+    if not is_storable(search):
+        raise invalid("search", "not_text_safe")
     limit = last("limit")
     return ListRequest(
         filters=parse_filters(parameters.get("filter", ())),

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 import uuid
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -12,6 +13,9 @@ import peewee
 from satupeta_server.messages import Message
 
 _LARGEST_INTEGER = 2**31 - 1
+_INTEGER = re.compile(r"[+-]?[0-9]{1,10}")
+_DECIMAL = re.compile(r"[+-]?[0-9]*\.?[0-9]*([eE][+-]?[0-9]{1,4})?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class ValueProblem(Exception):  # noqa: N818  it is caught at once, never seen
@@ -20,6 +24,18 @@ class ValueProblem(Exception):  # noqa: N818  it is caught at once, never seen
     def __init__(self, key: str, **parameters: object) -> None:
         self.message = Message(key, parameters)
         super().__init__(key)
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether PostgreSQL can hold a text: no NUL, no lone surrogate."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def parse_text(text: str) -> str:
+    """Read a text that PostgreSQL can hold."""
+    if not is_storable(text):
+        raise ValueProblem("not_text_safe")
+    return text
 
 
 def parse_uuid(text: str) -> uuid.UUID:
@@ -43,29 +59,25 @@ def parse_boolean(text: str) -> bool:
 
 def parse_integer(text: str) -> int:
     """Read a whole number that fits PostgreSQL's ``integer``."""
-    try:
-        value = int(text) if text.isascii() and len(text) <= 11 else None
-    except ValueError:
-        value = None
-    if value is None or abs(value) > _LARGEST_INTEGER:
+    if not _INTEGER.fullmatch(text) or abs(int(text)) > _LARGEST_INTEGER:
         raise ValueProblem("must_be_integer")
-    return value
+    return int(text)
 
 
 def parse_decimal(text: str) -> Decimal:
     """Read a finite number."""
     try:
-        value = Decimal(text)
+        value = Decimal(text) if _DECIMAL.fullmatch(text) else None
     except InvalidOperation:
-        raise ValueProblem("must_be_number") from None
-    if not value.is_finite() or not math.isfinite(float(value)):
+        value = None
+    if value is None or not math.isfinite(float(value)):
         raise ValueProblem("must_be_number")
     return value
 
 
 def parse_date(text: str) -> datetime.date:
     """Read an existing day as YYYY-MM-DD."""
-    if len(text) != 10:
+    if not _DATE.fullmatch(text):
         raise ValueProblem("must_be_date")
     try:
         return datetime.date.fromisoformat(text)
@@ -74,16 +86,18 @@ def parse_date(text: str) -> datetime.date:
 
 
 def parse_datetime(text: str) -> datetime.datetime:
-    """Read a date and time with its offset (RFC 3339, 5.6); a day alone is its midnight in UTC."""
+    """Read a date and time with its offset (RFC 3339, 5.6); a day alone is its midnight in UTC.
+
+    The result is in UTC: PostgreSQL knows no offset beyond 15:59.
+    """
     try:
         value = datetime.datetime.fromisoformat(text)
     except ValueError:
         raise ValueProblem("must_be_datetime") from None
-    if len(text) == 10:
-        return value.replace(tzinfo=datetime.UTC)
-    if value.tzinfo is None or not 2 <= value.year <= 9998:
+    is_day = _DATE.fullmatch(text) is not None
+    if not is_day and (value.tzinfo is None or not 2 <= value.year <= 9998):
         raise ValueProblem("must_be_datetime")
-    return value
+    return value.replace(tzinfo=datetime.UTC) if is_day else value.astimezone(datetime.UTC)
 
 
 def parser_of(field: Any) -> Callable[[str], Any]:
@@ -91,7 +105,7 @@ def parser_of(field: Any) -> Callable[[str], Any]:
     for kind, parser in _PARSERS:
         if isinstance(field, kind):
             return parser
-    return str
+    return parse_text
 
 
 _PARSERS: tuple[tuple[type, Callable[[str], Any]], ...] = (

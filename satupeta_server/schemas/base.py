@@ -16,6 +16,7 @@ from satupeta_server.errors import InvalidError
 from satupeta_server.messages import Message
 from satupeta_server.queries.values import (
     ValueProblem,
+    is_storable,
     parse_date,
     parse_datetime,
     parse_uuid,
@@ -158,8 +159,3 @@ def converted(value: Any, rules: Rules) -> Any:
         return meta["convert"](value)
     converter = _CONVERTERS.get(rules["type"])
     return converter(value) if converter and isinstance(value, str) else value
-
-
-def is_storable(text: str) -> bool:
-    """Tell whether PostgreSQL can hold a text: no NUL, no lone surrogate."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from email_validator import EmailNotValidError, validate_email
 
 from satupeta_server.models.mapsets import is_bounding_box
-from satupeta_server.queries.values import ValueProblem, parse_uuid
-from satupeta_server.schemas.base import Rules, is_storable
+from satupeta_server.queries.values import ValueProblem, is_storable, parse_uuid
+from satupeta_server.schemas.base import Rules
 
 Report = Callable[[str, str], None]
 Check = Callable[[str, Any, Report], None]
@@ -194,7 +194,10 @@ def _as_identifiers(value: Any) -> list[Any]:
 def _as_bounding_box(value: Any) -> tuple[float, ...]:
     if not isinstance(value, list) or not all(_is_number(entry) for entry in value):
         raise ValueProblem("must_be_bounding_box")
-    box = tuple(float(entry) for entry in value)
+    try:
+        box = tuple(float(entry) for entry in value)
+    except OverflowError:
+        raise ValueProblem("must_be_bounding_box") from None
     if not is_bounding_box(box):
         raise ValueProblem("must_be_bounding_box")
     return box

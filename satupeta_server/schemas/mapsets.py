@@ -56,7 +56,13 @@ MAPSET_CHANGE_FORM = Form(_mapset(urls_required=False))
 
 ACTIVATION_FORM = Form(
     {
-        "ids": {**identifiers(), "required": True, "nullable": False, "maxlength": 1000},
+        "ids": {
+            **identifiers(),
+            "required": True,
+            "nullable": False,
+            "minlength": 1,
+            "maxlength": 1000,
+        },
         "is_active": {**switch(default=False), "required": True},
     }
 )

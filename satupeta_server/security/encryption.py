@@ -44,7 +44,7 @@ class Encryptor:
         nonce, sealed = ciphertext[:_NONCE_BYTES], ciphertext[_NONCE_BYTES:]
         try:
             text = AESGCM(self._keys[key_id]).decrypt(nonce, sealed, context.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: it is too short to hold a nonce
             logger.exception("the key %r does not open %s", key_id, context)
             raise UnavailableError from None
         values: dict[str, str] = orjson.loads(text)

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from satupeta_server.database import database
+from satupeta_server.errors import UnavailableError
 from satupeta_server.models.base import new_id, now
 from satupeta_server.models.credentials import Credential
 from satupeta_server.representations.credentials import CREDENTIAL, CREDENTIALS_LISTING
@@ -42,7 +43,7 @@ class CredentialService(RecordService):
         if row is None:
             prepared |= {"id": new_id(), "created_by": caller.user_id}
         sensitive = prepared.pop("sensitive_data", None if row is not None else {})
-        if sensitive is not None and (row is None or self._decrypted(row) != sensitive):
+        if sensitive is not None and (row is None or self._differs(row, sensitive)):
             context = encryption_context(row.id if row is not None else prepared["id"])
             key_id, ciphertext = self.encryptor.encrypt(sensitive, context)
             prepared |= {"encryption_key_id": key_id, "sensitive_data": ciphertext}
@@ -69,6 +70,13 @@ class CredentialService(RecordService):
         content = orjson.loads(document.json)
         content["decrypted_data"] = self._decrypted(rows[0])
         return Document(orjson.dumps(content).decode(), document.revision)
+
+    def _differs(self, row: Any, sensitive: dict[str, str]) -> bool:
+        try:
+            return self._decrypted(row) != sensitive
+        except UnavailableError:
+            # What nobody can read any more can still be replaced.
+            return True
 
     def _decrypted(self, row: Any) -> dict[str, str]:
         return self.encryptor.decrypt(

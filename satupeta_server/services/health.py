@@ -48,6 +48,12 @@ class HealthService:
         await fetch_row(peewee.Select(columns=[SQL("1")]))
 
     async def _are_migrations_applied(self) -> None:
+        known = await fetch_row(
+            peewee.Select(columns=[fn.to_regclass("_yoyo_migration").cast("text")])
+        )
+        if known is None or known[0] is None:
+            raise AppError
+
         async def names(_database: Any, cursor: Any) -> set[str]:
             return {row[0] for row in await cursor.fetchall()}
 

@@ -44,15 +44,22 @@ class LoginService:
         they never lock it, or anybody could lock an administrator out.
         """
         account = self._account(username)
-        await asyncio.sleep(await self._delay(account))
+        # Each try counts as failed until it has not: many at once must not be free together.
+        failures = await self._count_failure(account)
+        await asyncio.sleep(delay_after(failures - 1, self.settings.login_delay_ceiling_seconds))
         user = await _find(username)
         rounds = self.settings.bcrypt_rounds
         known_hash = user.password_hash if user and user.is_active else None
         if not await in_thread(check_password, password, known_hash, rounds) or user is None:
-            await self._count_failure(account)
             raise NotAuthenticatedError("login_failed")
-        await LoginFailure.delete().where(LoginFailure.account == account).aio_execute()
-        return await self.sessions.open(user.id, address, user_agent)
+        async with database.whole():
+            # While the password was checked, another may have been set, or the user ended.
+            unchanged = (User.id == user.id) & (User.password_hash == user.password_hash)
+            query = User.select(User.id).where(unchanged & User.is_active & User.living())
+            if not await query.for_update("FOR SHARE").aio_execute():
+                raise NotAuthenticatedError("login_failed")
+            await LoginFailure.delete().where(LoginFailure.account == account).aio_execute()
+            return await self.sessions.open(user.id, address, user_agent)
 
     async def make_reset_token(self, username: str) -> str:
         """Make the secret of a one-time link with which a user sets a new password.
@@ -112,27 +119,24 @@ class LoginService:
         row = await LoginFailure.aio_get_or_none(LoginFailure.account == account)
         return row.failures if row is not None else 0
 
-    async def _delay(self, account: str) -> float:
-        row = await LoginFailure.aio_get_or_none(LoginFailure.account == account)
-        if row is None or row.last_failed_at < now() - FORGOTTEN_AFTER:
-            return 0
-        return delay_after(row.failures, self.settings.login_delay_ceiling_seconds)
-
-    async def _count_failure(self, account: str) -> None:
+    @staticmethod
+    async def _count_failure(account: str) -> int:
         moment = now()
         again = Case(
             None,
             ((LoginFailure.last_failed_at < moment - FORGOTTEN_AFTER, 1),),
             fn.least(LoginFailure.failures + 1, _MOST_FAILURES),
         )
-        await (
+        rows = await (
             LoginFailure.insert(account=account, failures=1, last_failed_at=moment)
             .on_conflict(
                 conflict_target=[LoginFailure.account],
                 update={LoginFailure.failures: again, LoginFailure.last_failed_at: moment},
             )
+            .returning(LoginFailure.failures)
             .aio_execute()
         )
+        return int(rows[0].failures)
 
     def _account(self, username: str) -> str:
         # People type their password into the wrong field, so what is kept is a keyed digest.

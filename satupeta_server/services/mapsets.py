@@ -7,7 +7,7 @@ from typing import Any
 import peewee
 
 from satupeta_server.database import database
-from satupeta_server.errors import ForbiddenError, invalid
+from satupeta_server.errors import ConflictError, ForbiddenError, invalid
 from satupeta_server.messages import Message
 from satupeta_server.models.categories import Category
 from satupeta_server.models.classifications import Classification
@@ -161,8 +161,13 @@ class MapsetService(RecordService):
     async def _lead_verification(self, caller: Caller, values: Values, row: Any) -> None:
         """Leave in ``values`` a status and notes only where the status really changes."""
         refuse_stale_dialog(caller, row, values)
+        is_edit = bool(set(values) - {"status_validation", "notes"})
         status, notes = values.pop("status_validation", None), values.pop("notes", None)
         if status is not None and status != row.status_validation:
+            # An edit form repeats the status that it was opened with: only by itself, or by
+            # who knows the present revision, is it meant as a new one.
+            if is_edit and status == IN_VERIFICATION and not row.is_confirmed:
+                raise ConflictError("status_outdated")
             await check_transition(caller, row, status, is_confirmed=row.is_confirmed)
             values |= {"status_validation": status, "notes": notes}
         elif self._returns_to_verification(values, row):

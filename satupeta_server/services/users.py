@@ -99,6 +99,7 @@ class UserService(RecordService):
     async def _hashed(self, values: Values) -> Values:
         if values.get("password") is None:
             return {name: value for name, value in values.items() if name != "password"}
+        values = dict(values)
         password = values.pop("password")
         return {**values, **await _password_columns(password, self.settings.bcrypt_rounds)}
 
@@ -157,7 +158,13 @@ async def _keep_an_administrator(row: Any) -> None:
     administrators = await (
         User.select(User.id)
         .join(Role, on=(Role.id == User.role_id))
-        .where((Role.name == ADMINISTRATOR) & User.is_active & User.living())
+        .where(
+            (Role.name == ADMINISTRATOR)
+            & User.is_active
+            & User.living()
+            # Who has no password cannot log in, and so is of no help.
+            & User.password_hash.is_null(is_null=False)
+        )
         .aio_execute()
     )
     if [user.id for user in administrators] == [row.id]:

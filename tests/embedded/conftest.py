@@ -77,6 +77,15 @@ class Parent:
 class Tools:
     """What a test does again and again."""
 
+    earlier: frozenset[psutil.Process] = frozenset()
+    """The children of this process that were there before the test, such as another's servers."""
+
+    @classmethod
+    def children(cls, *, recursive: bool = False) -> list[psutil.Process]:
+        """The children of this process that the test has made."""
+        made = psutil.Process().children(recursive=recursive)
+        return [process for process in made if process not in cls.earlier]
+
     @staticmethod
     def query(url: str | None, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """The rows of `statement`, in a transaction of its own."""
@@ -169,8 +178,9 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_command", lambda *paths: [*command(*paths), "--no-sync"])
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def tools() -> Tools:
+    Tools.earlier = frozenset(psutil.Process().children(recursive=True))
     return Tools()
 
 

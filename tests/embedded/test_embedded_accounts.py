@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from satupeta_server.embedded import Addresses, EmbeddedError, EmbeddedServers, binaries, home
@@ -25,7 +24,7 @@ def write_all(folder: Path, tools: Any) -> list[int]:
         tools.query(addresses.database_url, "CREATE TABLE t AS SELECT 1 AS one")
         tools.store(addresses).make_bucket("files")
         tools.store(addresses).put_object("files", "key", io.BytesIO(b"isi"), 3)
-        return sorted({child.uids().effective for child in psutil.Process().children()})
+        return sorted({child.uids().effective for child in tools.children()})
 
 
 def read_all(folder: Path, tools: Any) -> bool:

@@ -25,10 +25,6 @@ from satupeta_server.embedded.postgres import database_url
 MakeServers = Callable[..., EmbeddedServers]
 
 
-def children_of_this_process() -> list[psutil.Process]:
-    return list(psutil.Process().children(recursive=True))
-
-
 @pytest.fixture
 def both(run: MakeServers) -> tuple[EmbeddedServers, Addresses]:
     servers = run()
@@ -46,13 +42,13 @@ def test_a_row_and_an_object_are_there_after_a_second_start(
     tools.store(addresses).make_bucket("files")
     tools.store(addresses).put_object("files", "key", io.BytesIO(b"isi"), 3)
 
-    ports = listening_ports()
+    ports = listening_ports(tools)
 
     begin = time.monotonic()
     servers.stop()
     stop = time.monotonic() - begin
     servers.stop()
-    assert_nothing_stays(data_dir, ports)
+    assert_nothing_stays(data_dir, ports, tools)
 
     begin = time.monotonic()
     again = run().start()
@@ -66,16 +62,16 @@ def test_a_row_and_an_object_are_there_after_a_second_start(
     assert stop < 8
 
 
-def listening_ports() -> set[int]:
+def listening_ports(tools: Any) -> set[int]:
     return {
         connection.laddr.port
-        for child in psutil.Process().children()
+        for child in tools.children()
         for connection in child.net_connections("inet")
     }
 
 
-def assert_nothing_stays(data_dir: Path, ports: set[int]) -> None:
-    assert not children_of_this_process()
+def assert_nothing_stays(data_dir: Path, ports: set[int], tools: Any) -> None:
+    assert not tools.children(recursive=True)
     assert not list((data_dir / "embedded" / "run").iterdir())
     sockets = [path for port in ports for path in Path("/", "tmp").glob(f"seaweedfs-*-{port}.sock")]
     assert ports
@@ -93,9 +89,9 @@ def test_what_both_servers_let_in_and_show(
     assert_wrong_passwords_are_refused(addresses)
     assert_the_database_is_fit_to_keep_data(addresses, tools)
     assert_failed_statements_leave_no_values_in_the_log(addresses, tools, servers.data_dir)
-    assert_no_secret_is_visible(servers.data_dir)
+    assert_no_secret_is_visible(servers.data_dir, tools)
     assert_files_are_private(servers.data_dir)
-    assert_ctrl_c_does_not_reach_the_servers()
+    assert_ctrl_c_does_not_reach_the_servers(tools)
     assert running_addresses(servers.data_dir) == addresses
     assert servers.check() is None
 
@@ -103,7 +99,7 @@ def test_what_both_servers_let_in_and_show(
 def assert_only_loopback_listens(tools: Any) -> None:
     listening = {
         (process.name(), connection.laddr.ip)
-        for process in psutil.Process().children()
+        for process in tools.children()
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     }
@@ -165,11 +161,11 @@ def assert_failed_statements_leave_no_values_in_the_log(
     assert "Rahasia" not in log
 
 
-def assert_no_secret_is_visible(data_dir: Path) -> None:
+def assert_no_secret_is_visible(data_dir: Path, tools: Any) -> None:
     credentials = load_credentials(data_dir)
     assert credentials is not None
     arguments = ""
-    for child in children_of_this_process():
+    for child in tools.children(recursive=True):
         # A backend may end while it is looked at.
         with contextlib.suppress(psutil.Error):
             arguments += " ".join(child.cmdline())
@@ -195,8 +191,8 @@ def assert_files_are_private(data_dir: Path) -> None:
     assert not list(data_dir.glob("embedded/database/*password*"))
 
 
-def assert_ctrl_c_does_not_reach_the_servers() -> None:
-    for child in psutil.Process().children():
+def assert_ctrl_c_does_not_reach_the_servers(tools: Any) -> None:
+    for child in tools.children():
         assert os.getpgid(child.pid) != os.getpgid(0)
         assert os.getsid(child.pid) != os.getsid(0)
 
@@ -235,21 +231,21 @@ def test_other_ports_are_chosen_when_the_last_ones_are_taken(
     ],
 )
 def test_only_what_is_wanted_runs(
-    run: MakeServers, options: dict[str, bool], running: set[str]
+    run: MakeServers, tools: Any, options: dict[str, bool], running: set[str]
 ) -> None:
     addresses = run(**options).start()
-    assert {child.name() for child in psutil.Process().children()} == running
+    assert {child.name() for child in tools.children()} == running
     assert (addresses.database_url is not None) == ("postgres" in running)
     assert (addresses.object_store_endpoint is not None) == ("weed" in running)
     assert (addresses.object_store_secret_key is not None) == ("weed" in running)
 
 
 @pytest.mark.parametrize("name", ["postgres", "weed"])
-def test_check_tells_which_server_has_died(run: MakeServers, name: str) -> None:
+def test_check_tells_which_server_has_died(run: MakeServers, tools: Any, name: str) -> None:
     servers = run(postgres=name == "postgres", object_store=name == "weed")
     servers.start()
     assert servers.check() is None
-    (child,) = psutil.Process().children()
+    (child,) = tools.children()
     child.kill()
     psutil.wait_procs([child], timeout=5)
     sentence = servers.check()

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from satupeta_server.database import database
+from satupeta_server.models.credentials import Credential
 from satupeta_server.security.encryption import Encryptor
 from tests.conftest import Api
 from tests.world import CREDENTIAL_SECRET
@@ -69,3 +70,15 @@ def test_what_is_encrypted_comes_back_under_its_context_only(values: dict[str, s
     older = Encryptor({"1": bytes(range(32))})
     key_id, sealed = older.encrypt(values, "credentials:a")
     assert encryptor.decrypt(key_id, sealed, "credentials:a") == values
+
+
+async def test_a_secret_that_nobody_can_read_can_be_replaced(api: Api) -> None:
+    body = {"name": "Hilang", "credential_type": "geoserver", "sensitive_data": {"a": "lama"}}
+    made = (await api.post("/credentials", user="administrator", json_body=body)).json
+    condition = Credential.id == made["id"]
+    await Credential.update(encryption_key_id="lost").where(condition).aio_execute()
+    path = f"/credentials/{made['id']}"
+    new = {"sensitive_data": {"a": "baru"}}
+    assert (await api.patch(path, user="administrator", json_body=new)).status == 200
+    read = await api.get(f"{path}/decrypted", user="administrator")
+    assert read.json["decrypted_data"] == {"a": "baru"}

@@ -218,3 +218,23 @@ async def test_a_file_is_deleted_or_used_but_never_both(api: Api) -> None:
             )
         ]
         assert statuses in ([204, 422], [409, 201])
+
+
+async def test_a_part_of_a_file_is_never_packed(api: Api) -> None:
+    content = b"nama,luas\n" * 1000
+    file = (await api.upload(content, "a.csv")).json
+    headers = {"Range": "bytes=0-4999", "Accept-Encoding": "gzip"}
+    answer = await api.get(f"/files/{file['id']}/download", headers=headers)
+    assert (answer.status, answer.body) == (206, content[:5000])
+    assert "gzip" not in answer.headers.get_list("Content-Encoding")
+    assert answer.headers["Content-Length"] == "5000"
+
+
+@pytest.mark.parametrize("description", ["a\0b", "x" * 20_001])
+async def test_a_description_that_cannot_be_kept_stops_the_upload(
+    api: Api, store: ObjectStore, description: str
+) -> None:
+    before = len(list(store._client.list_objects(store.bucket, recursive=True)))
+    answer = await api.upload(picture(), "a.png", fields={"description": description})
+    assert (answer.status, list(answer.json["errors"])) == (422, ["description"])
+    assert len(list(store._client.list_objects(store.bucket, recursive=True))) == before

@@ -8,6 +8,8 @@ from typing import Any
 import jwt
 import pytest
 
+from satupeta_server.models.users import User
+from satupeta_server.services import logins as logins_module
 from satupeta_server.services.logins import delay_after
 from tests.conftest import SECRET_KEY, Answer, Api, multipart
 from tests.world import PASSWORD
@@ -52,7 +54,8 @@ async def test_whoever_is_not_known_gets_one_and_the_same_answer(
 
 
 async def test_what_is_no_login_is_refused(api: Api) -> None:
-    assert (await api.post("/auth/login", body=b"x")).status == 415
+    plain = {"Content-Type": "text/plain"}
+    assert (await api.post("/auth/login", headers=plain, body=b"x")).status == 415
     headers, body = multipart({"username": "pengelola"})
     assert (await api.post("/auth/login", headers=headers, body=body)).status == 422
     assert (await api.post("/auth/login", headers=headers, body=body[:-9])).status == 400
@@ -163,6 +166,16 @@ async def test_many_failures_never_lock_an_account_nor_the_others(api: Api) -> N
     assert time.monotonic() - begin < 0.9
 
 
+async def test_tries_at_the_same_time_are_slowed_down_like_tries_in_a_row(api: Api) -> None:
+    async def seconds() -> float:
+        begin = time.monotonic()
+        assert (await login(api, password="salah")).status == 401
+        return time.monotonic() - begin
+
+    waits = await asyncio.gather(*(seconds() for _ in range(10)))
+    assert sum(wait >= 0.5 for wait in waits) >= 5
+
+
 async def test_a_one_time_link_sets_a_password_once(api: Api) -> None:
     logins = api.application.services.logins
     session = (await login(api)).json
@@ -261,3 +274,30 @@ async def test_nobody_sees_the_system_user(api: Api) -> None:
     assert "system" not in {item["username"] for item in listed}
     system = "/users/01968b53-a910-7000-8000-000000000001"
     assert (await api.get(system, **ADMINISTRATOR)).status == 404
+
+
+async def test_an_old_password_opens_no_session_after_a_change(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = logins_module.in_thread
+
+    async def changed_meanwhile(*arguments: Any) -> Any:
+        result = await checked(*arguments)
+        monkeypatch.setattr(logins_module, "in_thread", checked)
+        path, body = f"/users/{api.world.users['pengelola']}", {"password": NEW_PASSWORD}
+        assert (await api.patch(path, user="administrator", json_body=body)).status == 200
+        return result
+
+    monkeypatch.setattr(logins_module, "in_thread", changed_meanwhile)
+    assert (await login(api)).status == 401
+    assert (await login(api, password=NEW_PASSWORD)).status == 200
+
+
+async def test_an_administrator_without_a_password_is_not_counted_as_the_last(api: Api) -> None:
+    administrator = api.world.roles["administrator"]
+    body = person(api, role_id=administrator)
+    made = (await api.post("/users", user="administrator", json_body=body)).json
+    await User.update(password_hash=None).where(User.id == made["id"]).aio_execute()
+    path = f"/users/{api.world.users['administrator']}"
+    answer = await api.patch(path, user="administrator", json_body={"is_active": False})
+    assert (answer.status, answer.json["code"]) == (409, "last_administrator")

@@ -296,3 +296,15 @@ async def test_what_a_mapset_embeds_stays_when_it_is_deleted(api: Api) -> None:
     new = await api.post("/mapsets", user="walidata", json_body=api.world.mapset())
     assert new.status == 422
     assert "category_id" in new.json["errors"]
+
+
+async def test_an_edit_form_that_was_open_before_a_rejection_does_not_undo_it(api: Api) -> None:
+    mapset = await api.make_mapset()
+    path = f"/mapsets/{mapset['id']}"
+    verdict = {"status_validation": "rejected", "notes": "", "layer_url": mapset["layer_url"]}
+    assert (await api.patch(path, user="walidata", json_body=verdict)).status == 200
+    stale = api.world.mapset(status_validation="on_verification", scale="1:10.000")
+    answer = await api.patch(path, user="pengelola", json_body=stale)
+    assert (answer.status, answer.json["code"]) == (409, "status_outdated")
+    again = {"status_validation": "on_verification"}
+    assert (await api.patch(path, user="pengelola", json_body=again)).status == 200

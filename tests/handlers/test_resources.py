@@ -1,6 +1,7 @@
 """What all plain resources share."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -177,3 +178,31 @@ async def test_news_lose_what_a_browser_would_run(api: Api, html: str) -> None:
     record = await create(api, "news", description=f"<p>Isi</p>{html}")
     for bad in ("script", "onerror", "javascript", "iframe", "svg", "url("):
         assert bad not in record["description"]
+
+
+async def test_html_that_is_nested_without_end_is_refused_at_once(api: Api) -> None:
+    for html in ("<div>" * 190_000, "<div></x>" * 100_000, "<svg><g>" * 100_000):
+        begin = time.monotonic()
+        body = {"name": "Berita", "description": html}
+        answer = await api.post("/news", user="walidata", json_body=body)
+        assert (answer.status, list(answer.json["errors"])) == (422, ["description"])
+        assert time.monotonic() - begin < 3
+    flat = {"name": "Berita", "description": "<p>Isi <b>tebal</b><br></p>" * 5000}
+    assert (await api.post("/news", user="walidata", json_body=flat)).status == 201
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data"])
+async def test_a_body_that_says_to_be_no_json_is_415(api: Api, kind: str) -> None:
+    headers = {"Content-Type": kind}
+    answer = await api.post("/categories", user="administrator", body=b"{}", headers=headers)
+    assert answer.status == 415
+    body, headers = b'{"name": "Tanpa jenis"}', {"Content-Type": ""}
+    untyped = await api.post("/categories", user="administrator", body=body, headers=headers)
+    assert untyped.status == 201
+
+
+async def test_mapsets_are_found_by_the_longest_name_of_a_producer(api: Api) -> None:
+    name = ("Dinas " * 50)[:254] + "x"
+    made = await api.post("/organizations", user="administrator", json_body={"name": name})
+    assert made.status == 201
+    assert (await api.get("/mapsets", search=name)).status == 200

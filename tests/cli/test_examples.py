@@ -1,0 +1,116 @@
+"""Every command's example, run as it stands, on real servers."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from satupeta_server.settings import Settings
+from satupeta_server.storage import ObjectStore
+from tests.cli.program import DONE, Program
+from tests.docs_cli import commands
+
+EXAMPLES = [
+    (command.name, example)
+    for command in commands()
+    if not command.is_group
+    for example in command.examples
+]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What an example needs besides the records of the tests."""
+
+    before: str = ""
+    """Commands of the shell that go before it."""
+    serves: bool = False
+    """It serves until it is told to end."""
+    code: int = DONE
+
+
+PREPARED = {
+    "serve": Preparation(serves=True),
+    "dev": Preparation(serves=True),
+    "user password": Preparation("printf 'Rahasia-2026!' > password.txt"),
+}
+
+
+@pytest.fixture
+def program(settings: Settings, tmp_path: Path, store: ObjectStore) -> Program:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    script = folder / "satupeta"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m satupeta_cli "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
+    return Program(settings, tmp_path)
+
+
+def run_script(program: Program, text: str, code: int = DONE) -> None:
+    path = f"{program.folder / 'bin'}:{os.environ['PATH']}"
+    ended = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text],
+        cwd=program.folder,
+        env={**program.environment, "PATH": path},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == code, ended
+    assert "Traceback" not in ended.stderr, ended.stderr
+
+
+def serve_and_end(program: Program, example: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    path = f"{program.folder / 'bin'}:{os.environ['PATH']}"
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {example}"],
+        cwd=program.folder,
+        env={**program.environment, "PATH": path, "PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(URLError, OSError):
+                urlopen(f"http://127.0.0.1:{port}/api/health/ready", timeout=5).close()
+                break
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, said
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
+def test_the_example_works(program: Program, name: str, example: str) -> None:
+    prepared = PREPARED.get(name, Preparation())
+    if prepared.serves:
+        serve_and_end(program, example)
+        return
+    if prepared.before:
+        run_script(program, prepared.before)
+    run_script(program, example, prepared.code)
+
+
+def test_everything_prepared_is_a_command() -> None:
+    assert set(PREPARED) <= {name for name, _ in EXAMPLES}
