@@ -17,6 +17,8 @@ class StartError(Exception):
 
 class InputError(Exception):
     """A file, or what was said of it, cannot be used; the text is a sentence that says why."""
+
+
 class UnreachableError(StartError):
     """The system cannot start because a server does not answer."""
 

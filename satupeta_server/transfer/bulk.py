@@ -61,7 +61,9 @@ class BulkStore:
         with self._staged(columns, rows):
             found = self._classified(columns, has_sources="source_id" in fields)
             by_line = {row.line: row for row in rows}
-            outcomes = {line: self._outcome(by_line[line], *facts) for line, *facts in found}
+            outcomes = {
+                line: self._outcome(by_line[line], (known, *facts)) for line, known, *facts in found
+            }
             lines = {
                 state: [line for line, one in outcomes.items() if one.state is state]
                 for state in (State.CREATED, State.UPDATED)
@@ -71,14 +73,8 @@ class BulkStore:
             self._follow(fields, lines[State.CREATED], lines[State.UPDATED])
         yield from outcomes.values()
 
-    def _outcome(
-        self,
-        row: Prepared,
-        known: Any,
-        matches: int,
-        differs: bool,
-        taken: bool,  # noqa: FBT001
-    ) -> Outcome:
+    def _outcome(self, row: Prepared, facts: tuple[Any, int, bool, bool]) -> Outcome:
+        known, matches, differs, taken = facts
         state = self.rules.state(is_known=known is not None, differs=differs)
         problem: Message | None = None
         if known is None and matches > 1:
@@ -147,7 +143,7 @@ class BulkStore:
                 " position) FROM mapset_sources WHERE mapset_id = t.id), '{}')"
             )
         keys = [key for key in self.kind.key if key in columns]
-        condition = " AND ".join(_same(key, self.kind) for key in keys) or "false"
+        condition = " AND ".join(_same(key) for key in keys) or "false"
         if len(keys) < len(self.kind.key):
             condition = "false"
         cursor = database.execute_sql(
@@ -200,7 +196,7 @@ class BulkStore:
         sets += ["revision = t.revision + 1", "updated_at = now()"]
         if self._is_mapsets:
             sets.append("updated_by = %(user)s")
-        keys = " AND ".join(_same(key, self.kind) for key in self.kind.key if key in columns)
+        keys = " AND ".join(_same(key) for key in self.kind.key if key in columns)
         by_key = f"(NOT EXISTS (SELECT FROM {self.table} i WHERE i.id = s.given_id"
         by_key += f" AND i.deleted_at IS NULL) AND {keys or 'false'})"
         database.execute_sql(
@@ -233,9 +229,11 @@ _DEFAULTS = {
     "status_validation": "'on_verification'",
     "data_status": "'sementara'",
 }
+# The nearest region that its code lies in: the official list leaves a few districts out.
 _PARENT_ID = (
-    "(SELECT p.id FROM regionals p WHERE p.deleted_at IS NULL AND p.code ="
-    r" regexp_replace(s.code, '\.?[0-9]+$', ''))"
+    "(SELECT p.id FROM regionals p WHERE p.deleted_at IS NULL AND length(p.code) < length(s.code)"
+    " AND p.code IN (left(s.code, 8), left(s.code, 5), left(s.code, 2))"
+    " ORDER BY length(p.code) DESC LIMIT 1)"
 )
 _DROP_SOURCES = (
     f"DELETE FROM mapset_sources m USING {_STAGED} s"
@@ -264,13 +262,18 @@ _REVISIONS = (
 
 
 def with_parents(rows: Sequence[Prepared]) -> None:
-    """Note of each region whether the one that its code lies in is there."""
-    wanted = {parent_code(row.values["code"]) for row in rows if row.values.get("code")} - {""}
+    """Note of each region whether one that its code lies in is there."""
+    wanted = {above for row in rows for above in _codes_above(row.values.get("code") or "")}
     model: Any = Regional
     query = model.select(model.code).where(model.code.in_(list(wanted)) & model.living())
-    known = {code for (code,) in query.tuples()} | {""}
+    known = {code for (code,) in query.tuples()}
     for row in rows:
-        row.values["has_parent"] = parent_code(row.values.get("code") or "") in known
+        above = _codes_above(row.values.get("code") or "")
+        row.values["has_parent"] = not above or bool(known & above)
+
+
+def _codes_above(code: str) -> set[str]:
+    return {code[:length] for length in (2, 5, 8) if length < len(code)}
 
 
 def _by_fields(
@@ -291,9 +294,9 @@ def _differs(name: str) -> str:
     return f"s.{name} IS DISTINCT FROM t.{name}"
 
 
-def _same(key: str, kind: Kind) -> str:
-    is_text = kind.form.fields[key]["type"] == "string"
-    return f"lower(t.{key}) = lower(s.{key})" if is_text else f"t.{key} = s.{key}"
+def _same(key: str) -> str:
+    # As the unique indexes have it: names without regard to case, codes and ids as they are.
+    return f"lower(t.{key}) = lower(s.{key})" if key == "name" else f"t.{key} = s.{key}"
 
 
 def _cell(value: Any) -> Any:

@@ -22,6 +22,7 @@ from satupeta_server.transfer.outcomes import Outcome, Rules, State
 from satupeta_server.transfer.reading import Row, read_rows
 from satupeta_server.transfer.references import References
 from satupeta_server.transfer.repeats import Seen
+from satupeta_server.transfer.singly import SingleStore
 from satupeta_server.transfer.sources import Source
 
 BATCH_ROWS = 2000
@@ -138,6 +139,39 @@ def import_bulk(settings: Settings, source: Source, plan: Plan, told: Told) -> N
         for together in batches(source, plan, told):
             for batch, outcomes in _in_order(pool, together):
                 _tell(batch, outcomes, told)
+
+
+async def import_singly(store: SingleStore, source: Source, plan: Plan, told: Told) -> None:
+    """Import a kind of which there are few through its service; else as :func:`import_bulk`."""
+    failed = 0
+
+    def counted(row: Row, outcome: Outcome) -> None:
+        nonlocal failed
+        failed += outcome.state is State.FAILED
+        told(row, outcome)
+
+    with database.database.allow_sync():
+        references = References(plan.kind)
+    converter = Converter(
+        plan.kind, references, plan.mapping, plan.language, ignores_unknown=plan.ignores_unknown
+    )
+    with contextlib.suppress(_UndoError):
+        async with database.database.whole() if plan.is_undone else contextlib.nullcontext():
+            for together in batches(source, plan, counted):
+                for batch in together:
+                    async with database.database.whole():
+                        _tell(batch, await _stored(store, converter, batch), counted)
+            if plan.is_dry_run or (plan.is_atomic and failed):
+                raise _UndoError
+
+
+async def _stored(store: SingleStore, converter: Converter, batch: Batch) -> list[Outcome]:
+    converted = [converter.convert(row) for row in batch]
+    refused = [
+        Outcome(one.line, State.FAILED, one.errors) for one in converted if isinstance(one, Refused)
+    ]
+    prepared = [one for one in converted if isinstance(one, Prepared)]
+    return sorted([*refused, *await store.store(prepared)], key=lambda one: one.line)
 
 
 def _import_undoable(settings: Settings, source: Source, plan: Plan, told: Told) -> None:
