@@ -1,8 +1,9 @@
 """``satupeta import``: files of records into the database."""
 
+import io
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -90,7 +91,7 @@ def _run(context: Context, kind: str, file: str, options: dict[str, Any]) -> "To
     )
     found = find_source(
         file,
-        standard_input=_standard_input(),
+        standard_input=sys.stdin.buffer if file == "-" else io.BytesIO(),
         chosen_format=options["chosen_format"],
         encoding=options["encoding"],
         delimiter=options["delimiter"],
@@ -125,7 +126,3 @@ def _import(context: Context, source: "Source", plan: "Plan", told: Any, reporte
     if plan.kind.is_bulk:
         import_bulk(context.settings(), source, plan, told)
     administer(context, work)
-
-
-def _standard_input() -> IO[bytes]:
-    return sys.stdin.buffer

@@ -61,9 +61,7 @@ class BulkStore:
         with self._staged(columns, rows):
             found = self._classified(columns, has_sources="source_id" in fields)
             by_line = {row.line: row for row in rows}
-            outcomes = {
-                line: self._outcome(by_line[line], (known, *facts)) for line, known, *facts in found
-            }
+            outcomes = {line: self._outcome(by_line[line], facts) for line, facts in found}
             lines = {
                 state: [line for line, one in outcomes.items() if one.state is state]
                 for state in (State.CREATED, State.UPDATED)
@@ -132,7 +130,9 @@ class BulkStore:
                 f"COPY {_STAGED} ({', '.join(names)}) FROM STDIN (FORMAT csv)", lines
             )
 
-    def _classified(self, columns: Sequence[str], *, has_sources: bool) -> list[tuple[Any, ...]]:
+    def _classified(
+        self, columns: Sequence[str], *, has_sources: bool
+    ) -> list[tuple[int, tuple[Any, int, bool, bool]]]:
         """Give of each staged row the line, the id that it meets, how many it might meet,
         whether it differs from that, and whether its own id is another's."""
         compared = [name for name in columns if name not in self.kind.only_on_creation]
@@ -158,7 +158,7 @@ class BulkStore:
             f" LEFT JOIN {self.table} t"
             f" ON t.id = coalesce(i.id, CASE WHEN k.matches = 1 THEN k.id END) ORDER BY s.line"
         )
-        return list(cursor.fetchall())
+        return [(line, (known, *facts)) for line, known, *facts in cursor.fetchall()]
 
     def _create(self, columns: Sequence[str], lines: list[int]) -> None:
         if not lines:

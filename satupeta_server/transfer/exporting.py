@@ -2,7 +2,7 @@
 
 import datetime
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from satupeta_server import database
@@ -30,9 +30,9 @@ def export_rows(kind: Kind) -> Iterator[dict[str, Any]]:
     if kind.name == "users":
         condition &= ~model.is_system
     with database.translated(), database.database.atomic():
-        query = model.select(model.id, *(getattr(model, one) for one in columns))
-        rows = query.where(condition).order_by(model.id).tuples()
-        for chunk in _chunks(rows):
+        fields = [model.id, *(getattr(model, one) for one in columns)]
+        query = model.select(*fields).where(condition).order_by(model.id)
+        for chunk in _chunks(query, [field.python_value for field in fields]):
             linked = _sources_of([row[0] for row in chunk], references) if sources else {}
             for record_id, *values in chunk:
                 row = {"id": str(record_id)}
@@ -45,12 +45,12 @@ def export_rows(kind: Kind) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def _chunks(query: Any) -> Iterator[list[tuple[Any, ...]]]:
+def _chunks(query: Any, converters: Sequence[Any]) -> Iterator[list[tuple[Any, ...]]]:
     """Read through a cursor of the server: what is not given yet stays there."""
     sql, parameters = query.sql()
     connection = database.database.connection()
-    converters = [column.python_value for column in query._returning]
-    with connection.cursor(name="export") as cursor:
+    # The driver does not know of the transaction, which Peewee has begun by a statement.
+    with connection.cursor(name="export", withhold=True) as cursor:
         cursor.itersize = _CHUNK_ROWS
         cursor.execute(sql, parameters)
         while rows := cursor.fetchmany(_CHUNK_ROWS):

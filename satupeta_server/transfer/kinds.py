@@ -22,7 +22,7 @@ from satupeta_server.schemas.categories import CATEGORY_FORM
 from satupeta_server.schemas.classifications import CLASSIFICATION_FORM
 from satupeta_server.schemas.map_projection_systems import MAP_PROJECTION_SYSTEM_FORM
 from satupeta_server.schemas.map_sources import MAP_SOURCE_FORM
-from satupeta_server.schemas.mapsets import MAPSET_FORM
+from satupeta_server.schemas.mapsets import MAPSET_CHANGE_FORM
 from satupeta_server.schemas.news import NEWS_FORM
 from satupeta_server.schemas.organizations import ORGANIZATION_FORM
 from satupeta_server.schemas.regionals import REGIONAL_FORM
@@ -76,6 +76,8 @@ class Kind:
     never_exported: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
     """Fields of the form that an import, unlike the API, does not ask for."""
+    only_new_need: tuple[str, ...] = ()
+    """Fields that the form leaves optional, for the sake of records that are there."""
     is_bulk: bool = False
     """Whether there may be millions, which take a way of their own into the database."""
     headerless: Headerless | None = None
@@ -93,11 +95,12 @@ class Kind:
 
     def required(self) -> tuple[str, ...]:
         """The fields without which no record is made."""
-        return tuple(
+        named = (
             name
             for name, rules in self.form.fields.items()
             if rules["required"] and name not in self.optional
         )
+        return (*named, *self.only_new_need)
 
 
 KINDS: Mapping[str, Kind] = {
@@ -154,7 +157,7 @@ KINDS: Mapping[str, Kind] = {
             "mapsets",
             "mapsets",
             Mapset,
-            MAPSET_FORM,
+            MAPSET_CHANGE_FORM,
             ("producer_id", "name"),
             {
                 "projection_system": Reference(
@@ -167,6 +170,7 @@ KINDS: Mapping[str, Kind] = {
                 "sources": Reference("source_id", MapSource, is_list=True),
             },
             never_exported=frozenset({"notes"}),
+            only_new_need=("layer_url", "metadata_url"),
             is_bulk=True,
         ),
         Kind("news", "news", News, NEWS_FORM, ("name",)),

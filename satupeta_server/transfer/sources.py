@@ -53,10 +53,11 @@ class Source:
 def format_of(name: str, chosen: str | None) -> Format:
     """Tell the format of a file by choice or by its ending; raises InputError."""
     ending = name.lower().removesuffix(".gz").rpartition(".")[2]
-    found = chosen or _ENDINGS.get(ending, ending)
-    if found not in FORMATS:
+    wanted = chosen or _ENDINGS.get(ending, ending)
+    known: dict[str, Format] = {one: one for one in FORMATS}
+    if wanted not in known:
         raise InputError(f"The format of {name} is not known; say --format {'|'.join(FORMATS)}.")
-    return cast("Format", found)
+    return known[wanted]
 
 
 @contextmanager

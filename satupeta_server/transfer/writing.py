@@ -3,6 +3,8 @@
 import csv
 import gzip
 import io
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Self, cast
@@ -121,7 +123,11 @@ class _SheetWriter(RowWriter):
         return cell
 
     def finish(self) -> None:
-        self._book.save(self.file)
+        # A zip file is written to and fro, which not every target can be.
+        with tempfile.TemporaryFile() as spool:
+            self._book.save(spool)
+            spool.seek(0)
+            shutil.copyfileobj(spool, self.file)
 
 
 WRITERS: Mapping[Format, Callable[[IO[bytes], Sequence[str]], RowWriter]] = {

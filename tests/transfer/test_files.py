@@ -1,0 +1,117 @@
+"""Files of records: what is written comes back, and what is broken is told."""
+
+import gzip
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from satupeta_server.errors import InputError
+from satupeta_server.transfer.escaping import escaped, unescaped
+from satupeta_server.transfer.reading import LONGEST_LINE, Row, read_rows
+from satupeta_server.transfer.sources import FORMATS, find_source, format_of
+from satupeta_server.transfer.writing import WRITERS
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30)
+
+
+def read(path: Path, **options: Any) -> list[Row]:
+    with find_source(str(path), standard_input=io.BytesIO(), **options) as source:
+        return list(read_rows(source))
+
+
+@given(st.text(st.sampled_from("'=+-@\t\r\nax7"), max_size=8) | st.text())
+def test_a_cell_is_harmless_and_comes_back(text: str) -> None:
+    assert unescaped(escaped(text)) == text
+    assert not escaped(text).startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+
+
+@pytest.mark.parametrize("text", ["+62 31 555", "-7.5", "'x", "x", ""])
+def test_what_people_write_is_not_taken_for_an_escape(text: str) -> None:
+    assert unescaped(text) == text
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_every_format_gives_back_what_it_was_given(
+    tmp_path: Path, kind: str, *, is_packed: bool
+) -> None:
+    rows = [
+        {"name": "=HYPERLINK(1)", "note": 'baris\nkedua; "kutip", koma'},
+        {"name": "+62 31", "note": "'-7.5"},
+        {"name": "Ñandú – 日本", "note": " tepi "},
+    ]
+    path = tmp_path / f"data.{kind}{'.gz' if is_packed else ''}"
+    opened: Any = gzip.open(path, "wb") if is_packed else path.open("wb")  # noqa: SIM115
+    with opened as file, WRITERS[format_of(path.name, None)](file, ["name", "note"]) as writer:
+        for row in rows:
+            writer.write(row)
+    assert [row.values for row in read(path)] == rows
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_encoding_and_delimiter_are_found_out(
+    tmp_path: Path, encoding: str, delimiter: str
+) -> None:
+    path = tmp_path / "data.csv"
+    text = f"name{delimiter}note\nCafé Größe São{delimiter}été à Malang\n"
+    path.write_bytes(text.encode(encoding))
+    assert [row.values for row in read(path)] == [
+        {"name": "Café Größe São", "note": "été à Malang"}
+    ]
+
+
+def test_a_broken_line_fails_alone(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_bytes(b'name,note\na,1\n"b"x,2\nc\nd,\xff\ne,5\nf,6,7\n')
+    rows = read(path, encoding="utf-8")
+    assert [(row.line, row.values.get("name")) for row in rows if row.problem is None] == [
+        (2, "a"),
+        (6, "e"),
+    ]
+    assert [row.line for row in rows if row.problem] == [3, 4, 5, 7]
+
+
+def test_a_line_without_an_end_is_refused_with_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    with path.open("wb") as file:
+        file.write(b'{"name": "a"}\n{"name": "')
+        file.write(b"x" * (LONGEST_LINE + 10))
+    with pytest.raises(InputError, match="line 2"):
+        read(path)
+
+
+@pytest.mark.parametrize("kind", ["csv.gz", "json", "xlsx"])
+def test_a_file_that_ends_early_is_told(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"data.{kind}"
+    whole = {
+        "csv.gz": gzip.compress(b"name\n" + b"abcdefgh\n" * 9000, 0),
+        "json": json.dumps([{"name": "a"}] * 9).encode(),
+        "xlsx": b"PK\x03\x04" + b"x" * 50,
+    }[kind]
+    path.write_bytes(whole[: len(whole) - 20])
+    with pytest.raises(InputError):
+        read(path)
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "data.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr("xl/sharedStrings.xml", b"0" * 200_000_000)
+    with pytest.raises(InputError, match="unpacks to"):
+        read(path)
+
+
+@given(st.binary(max_size=300), st.sampled_from(["csv", "tsv", "json", "jsonl", "xlsx"]))
+def test_any_bytes_are_read_or_refused(content: bytes, kind: str) -> None:
+    try:
+        with find_source("-", standard_input=io.BytesIO(content), chosen_format=kind) as source:
+            list(read_rows(source))
+    except InputError as error:
+        assert str(error).endswith(".")
