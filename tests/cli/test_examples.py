@@ -41,6 +41,7 @@ class Preparation:
 PREPARED = {
     "serve": Preparation(serves=True),
     "dev": Preparation(serves=True),
+    "import": Preparation("printf 'name\\nDinas Impor\\n' > organizations.csv"),
     "user password": Preparation("printf 'Rahasia-2026!' > password.txt"),
 }
 
