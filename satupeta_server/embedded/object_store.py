@@ -1,5 +1,6 @@
 """The embedded object store: SeaweedFS with its S3 face, on loopback only, as a child of ours."""
 
+import contextlib
 import signal
 import stat
 from http import HTTPStatus
@@ -69,6 +70,7 @@ class ObjectStore:
     def spawn(self, log: Path) -> Child:
         """Choose the ports and start the server; raises EmbeddedError when the system cannot."""
         self._attempts += 1
+        self.remove_sockets()
         self._ports = choose_ports(_SERVICES, self._state.ports)
         self._state.ports = self._ports
         program = Program(
@@ -132,8 +134,8 @@ class ObjectStore:
 
     def remove_sockets(self) -> None:
         """Remove the sockets that it made outside our folder and did not remove at its end."""
-        for name, port in self._ports.items():
-            _remove_socket(name, port, self._home.account)
+        for port in self._ports.values():
+            _remove_sockets(port, self._home.account)
 
     def _port_flags(self) -> list[str]:
         flags = [
@@ -147,18 +149,18 @@ class ObjectStore:
 
 def remove_sockets_of_killed_run(state: State, account: Account) -> None:
     """Remove the sockets that a killed store has left outside our folder."""
-    for name, port in state.ports.items():
+    for port in state.ports.values():
         # A port that is not free may be another folder's by now, and the socket with it.
         if isinstance(port, int) and is_free_pair(port):
-            _remove_socket(name, port, account)
+            _remove_sockets(port, account)
 
 
-def _remove_socket(name: str, port: int, account: Account) -> None:
-    # The server has no flag for this path.
-    path = Path(f"/tmp/seaweedfs-{name}-grpc-{port + GRPC_OFFSET}.sock")  # noqa: S108
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return
-    if stat.S_ISSOCK(status.st_mode) and status.st_uid == account.uid:
-        path.unlink(missing_ok=True)
+def _remove_sockets(port: int, account: Account) -> None:
+    # The server has no flag for this path. Whoever holds the port owns what is named after it,
+    # also what another folder's killed store has left there.
+    for number in (port, port + GRPC_OFFSET):
+        for path in Path("/", "tmp").glob(f"seaweedfs-*-grpc-{number}.sock"):
+            with contextlib.suppress(FileNotFoundError):
+                status = path.lstat()
+                if stat.S_ISSOCK(status.st_mode) and status.st_uid == account.uid:
+                    path.unlink()

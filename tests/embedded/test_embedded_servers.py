@@ -42,13 +42,15 @@ def test_a_row_and_an_object_are_there_after_a_second_start(
     tools.store(addresses).make_bucket("files")
     tools.store(addresses).put_object("files", "key", io.BytesIO(b"isi"), 3)
 
-    ports = listening_ports(tools)
+    sockets = store_sockets(tools)
+    assert sockets
 
     begin = time.monotonic()
     servers.stop()
     stop = time.monotonic() - begin
     servers.stop()
-    assert_nothing_stays(data_dir, ports, tools)
+    assert_nothing_stays(data_dir, tools)
+    assert [path for path in sockets if path.exists()] == []
 
     begin = time.monotonic()
     again = run().start()
@@ -62,20 +64,46 @@ def test_a_row_and_an_object_are_there_after_a_second_start(
     assert stop < 8
 
 
+def test_a_socket_that_a_killed_store_left_at_one_of_our_ports_goes_at_the_end(
+    run: MakeServers, tools: Any
+) -> None:
+    servers = run(postgres=False)
+    servers.start()
+    stale = [
+        Path("/", "tmp", f"seaweedfs-left-grpc-{port}.sock") for port in listening_ports(tools)
+    ]
+    assert stale
+    owner = tools.children()[0].uids().real
+    for path in stale:
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(path))
+        os.chown(path, owner, -1)
+
+    servers.stop()
+
+    assert [path for path in stale if path.exists()] == []
+
+
 def listening_ports(tools: Any) -> set[int]:
     return {
         connection.laddr.port
         for child in tools.children()
         for connection in child.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
     }
 
 
-def assert_nothing_stays(data_dir: Path, ports: set[int], tools: Any) -> None:
+def store_sockets(tools: Any) -> list[Path]:
+    return [
+        path
+        for port in listening_ports(tools)
+        for path in Path("/", "tmp").glob(f"seaweedfs-*-{port}.sock")
+    ]
+
+
+def assert_nothing_stays(data_dir: Path, tools: Any) -> None:
     assert not tools.children(recursive=True)
     assert not list((data_dir / "embedded" / "run").iterdir())
-    sockets = [path for port in ports for path in Path("/", "tmp").glob(f"seaweedfs-*-{port}.sock")]
-    assert ports
-    assert sockets == []
     assert running_addresses(data_dir) is None
 
 
