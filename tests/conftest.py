@@ -7,6 +7,7 @@ import json
 import secrets
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -100,9 +101,29 @@ def execute(database_url: str, statement: str) -> None:
     """Run one statement outside any transaction."""
     connection = psycopg2.connect(database_url)
     connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-    connection.close()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def own_database(addresses: Addresses, kind: str, template: str = "template1") -> Iterator[str]:
+    """The name of a new database, gone at the end; copied file by file, which is quickest."""
+    server = addresses.database_url or ""
+    name = f"{kind}_{secrets.token_hex(6)}"
+    execute(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    yield name
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+        except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.ObjectInUse):
+            # A worker of the autovacuum is the superuser's, so it is waited for.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def make_settings(addresses: Addresses, database_name: str, **overrides: Any) -> Settings:
@@ -150,10 +171,9 @@ def settings(
 ) -> Iterator[Settings]:
     """Settings with a new copy of the database; ``@pytest.mark.settings(...)`` changes some."""
     mark = request.node.get_closest_marker("settings")
-    name = f"test_{secrets.token_hex(6)}"
-    execute(addresses.database_url or "", f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield make_settings(addresses, name, data_dir=tmp_path, **(mark.kwargs if mark else {}))
-    execute(addresses.database_url or "", f"DROP DATABASE {name} WITH (FORCE)")
+    changes = mark.kwargs if mark else {}
+    with own_database(addresses, "test", TEMPLATE) as name:
+        yield make_settings(addresses, name, data_dir=tmp_path, **changes)
 
 
 @pytest.fixture

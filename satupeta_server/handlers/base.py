@@ -61,8 +61,13 @@ class Access:
 
     @property
     def methods(self) -> list[str]:
-        """The methods that the route knows, OPTIONS included."""
-        return [*self.permissions, "OPTIONS"]
+        """The methods that the route knows, HEAD and OPTIONS included."""
+        head = ["HEAD"] if "GET" in self.permissions else []
+        return [*self.permissions, *head, "OPTIONS"]
+
+    def permission(self, method: str | None) -> str | None:
+        """Give what a method needs, if the route knows it; HEAD needs what GET does."""
+        return self.permissions.get("GET" if method == "HEAD" else method or "")
 
 
 class RequestsUnderWay:
@@ -94,8 +99,6 @@ class BaseHandler(RefusingHandler):
     """A request, from its headers to its answer; knows no subject."""
 
     caller: Caller = Caller()
-    expects_json = True
-    """Whether a body of another type is refused."""
     request_id: str = ""
 
     def initialize(self, services: "Services", access: Access, **options: Any) -> None:
@@ -126,7 +129,7 @@ class BaseHandler(RefusingHandler):
         """Find out who calls and whether they may, before any of the body is read."""
         if self.request.method == "OPTIONS":
             return
-        permission = self.access.permissions.get(self.request.method or "")
+        permission = self.access.permission(self.request.method)
         if permission is None:
             raise MethodNotAllowedError
         self._set_cache_control()
@@ -149,8 +152,12 @@ class BaseHandler(RefusingHandler):
             # The portal goes on sending its first token after a refresh (contract, 2.9), so
             # what everybody may read is answered to it as to everybody.
             is_public = granted_scope(ANONYMOUS, permission) is not None
-            if self.request.method != "GET" or not is_public:
+            if not self._is_read or not is_public:
                 raise
+
+    @property
+    def _is_read(self) -> bool:
+        return self.request.method in ("GET", "HEAD")
 
     def bearer_token(self) -> str | None:
         """Give the token of the Authorization header (RFC 6750, 2.1), if there is one."""
@@ -159,12 +166,18 @@ class BaseHandler(RefusingHandler):
 
     def _set_cache_control(self) -> None:
         """Let what is the same for everybody be stored, if it is asked for anew each time."""
-        if self.request.method == "GET" and "Authorization" not in self.request.headers:
+        if self._is_read and "Authorization" not in self.request.headers:
             self.set_header("Cache-Control", "public, no-cache")
 
     def _given_request_id(self) -> str | None:
         given = self.request.headers.get("X-Request-Id", "")
         return given if _REQUEST_ID.fullmatch(given) else None
+
+    async def head(self, *path: str) -> None:
+        """Answer as GET does; Tornado leaves the content out (RFC 9110, 9.3.2)."""
+        answer = self.get(*path)
+        if answer is not None:
+            await answer
 
     def options(self, *_path: str) -> None:
         """Answer a preflight request (Fetch standard, CORS protocol)."""
@@ -184,7 +197,7 @@ class BaseHandler(RefusingHandler):
         Raises UnsupportedTypeError for a body that says to be something else.
         """
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind and kind != "application/json" and self.expects_json:
+        if kind and kind != "application/json":
             expected = Message("unsupported_type", {"expected": "application/json"})
             raise UnsupportedTypeError(expected)
         return JsonReader(self.services.settings.max_body_size)
@@ -278,7 +291,7 @@ class BaseHandler(RefusingHandler):
         self.set_status(status)
         self._revision = document.revision
         self.write_text(document.json)
-        if self.request.method != "GET":
+        if not self._is_read:
             # Tornado sets the tag of a GET by itself, where there is none yet.
             self.set_etag_header()
 

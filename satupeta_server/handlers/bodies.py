@@ -63,6 +63,19 @@ class _Limited:
         """Nothing is kept outside memory."""
 
 
+class IgnoringReader:
+    """A body that nobody asks for; it may be anything, and nothing of it is kept."""
+
+    def check_length(self, length: int) -> None:
+        """Any will do."""
+
+    def feed(self, chunk: bytes) -> None:
+        """Let a piece go by."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
 class JsonReader(_Limited):
     """A JSON object; the content type is not asked for, since some requests have none."""
 

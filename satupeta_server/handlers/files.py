@@ -54,11 +54,13 @@ class DownloadHandler(BaseHandler):
             self.set_status(304)
             return
         start, length = self._chosen_range(int(str(row.size)))
+        self.set_header("Content-Length", str(length))
+        if self.request.method == "HEAD":
+            return
         content = self.services.files.read(row, start, length)
         try:
             # The first piece comes before the headers: until then the store may still fail.
             first = await anext(content, b"")
-            self.set_header("Content-Length", str(length))
             self.write(first)
             await self.flush()
             async for chunk in content:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from satupeta_server.handlers.base import BaseHandler
-from satupeta_server.handlers.bodies import BodyReader, JsonReader, MultipartReader
+from satupeta_server.handlers.bodies import BodyReader, IgnoringReader, JsonReader, MultipartReader
 from satupeta_server.schemas.logins import LOGIN_FORM, REFRESH_FORM, RESET_FORM
 
 _FORM_BYTES = 64 * 1024
@@ -46,7 +46,9 @@ class RefreshHandler(BaseHandler):
 class LogoutHandler(BaseHandler):
     """``/auth/logout``: succeeds whatever it is sent (contract, 3.4)."""
 
-    expects_json = False
+    def make_reader(self) -> BodyReader:
+        """Throw the body away, whatever it is."""
+        return IgnoringReader()
 
     async def post(self) -> None:
         """End the session of the token, where there is one."""

@@ -1,7 +1,6 @@
 """The installed ``satupeta``, run as a process in a folder of its own."""
 
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 from satupeta_server.embedded import Addresses
 from satupeta_server.server import parent_environment
 from satupeta_server.settings import Settings
-from tests.conftest import address_of, execute
+from tests.conftest import address_of, own_database
 
 PROGRAM = str(Path(sys.executable).with_name("satupeta"))
 USAGE, CONFIGURATION, UNAVAILABLE, ABORTED = 2, 3, 4, 130
@@ -63,10 +62,8 @@ def satupeta(tmp_path: Path) -> Satupeta:
 @pytest.fixture
 def empty(addresses: Addresses) -> Iterator[str]:
     """The address of an empty database."""
-    name = f"cli_{secrets.token_hex(6)}"
-    execute(addresses.database_url or "", f"CREATE DATABASE {name}")
-    yield address_of(addresses, name)
-    execute(addresses.database_url or "", f"DROP DATABASE {name} WITH (FORCE)")
+    with own_database(addresses, "cli") as name:
+        yield address_of(addresses, name)
 
 
 @pytest.fixture

@@ -6,16 +6,14 @@ from pathlib import Path
 import pytest
 
 from satupeta_server.settings import Settings
-from tests.conftest import Addresses, Api, execute, make_settings
+from tests.conftest import Addresses, Api, make_settings, own_database
 
 
 class TestEmptyDatabase:
     @pytest.fixture
     def settings(self, addresses: Addresses, tmp_path: Path) -> Iterator[Settings]:
-        server = addresses.database_url or ""
-        execute(server, "CREATE DATABASE test_empty")
-        yield make_settings(addresses, "test_empty", data_dir=tmp_path)
-        execute(server, "DROP DATABASE test_empty WITH (FORCE)")
+        with own_database(addresses, "empty") as name:
+            yield make_settings(addresses, name, data_dir=tmp_path)
 
     async def test_it_is_not_ready_and_names_the_migrations(self, api: Api) -> None:
         ready = await api.get("/health/ready")

@@ -1,6 +1,5 @@
 """A database without any row for each test of the seed."""
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from satupeta_server.database import Database, connect, synchronous
 from satupeta_server.embedded import Addresses
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
-from tests.conftest import address_of, execute, make_settings
+from tests.conftest import address_of, execute, make_settings, own_database
 
 EMPTY = "satupeta_empty"
 
@@ -30,11 +29,9 @@ def settings(
 ) -> Iterator[Settings]:
     """Settings with a new database; ``@pytest.mark.settings(...)`` changes some."""
     mark = request.node.get_closest_marker("settings")
-    name = f"seed_{secrets.token_hex(6)}"
-    execute(addresses.database_url or "", f"CREATE DATABASE {name} TEMPLATE {empty_template}")
     changes = mark.kwargs if mark else {}
-    yield make_settings(addresses, name, data_dir=tmp_path / "var", **changes)
-    execute(addresses.database_url or "", f"DROP DATABASE {name} WITH (FORCE)")
+    with own_database(addresses, "seed", empty_template) as name:
+        yield make_settings(addresses, name, data_dir=tmp_path / "var", **changes)
 
 
 @pytest.fixture
