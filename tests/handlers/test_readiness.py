@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from satupeta_server.settings import Settings
-from tests.conftest import Addresses, Api, make_settings, own_database
+from tests.conftest import Addresses, Api, execute, make_settings, own_database
 
 
 class TestEmptyDatabase:
