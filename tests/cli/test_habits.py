@@ -229,7 +229,10 @@ def test_ctrl_c_is_said_and_has_its_code(program: Program) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
     deadline = time.monotonic() + 20
     while program.rows(waiting) == [(0,)]:
         assert time.monotonic() < deadline

@@ -54,6 +54,16 @@ async def test_a_picture_is_stored_and_served(
     assert (await api.get(f"/files/{file['id']}/download", headers=again)).status == 304
 
 
+async def test_head_of_a_download_tells_its_length(api: Api) -> None:
+    file = (await api.upload(b"0123456789", "a.txt")).json
+    path = f"/files/{file['id']}/download"
+    whole = await api.request("HEAD", path)
+    assert (whole.status, whole.headers["Content-Length"], whole.body) == (200, "10", b"")
+    part = await api.request("HEAD", path, headers={"Range": "bytes=2-4"})
+    assert (part.status, part.headers["Content-Length"]) == (206, "3")
+    assert (await api.get(path)).headers["Etag"] == whole.headers["Etag"]
+
+
 async def test_a_part_of_a_file_is_served(api: Api) -> None:
     content = b"0123456789"
     file = (await api.upload(content, "a.txt")).json

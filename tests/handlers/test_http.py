@@ -70,6 +70,22 @@ async def test_every_get_has_a_tag_and_answers_304_to_it(api: Api, path: str) ->
     assert (again.status, again.body) == (304, b"")
 
 
+@pytest.mark.parametrize(
+    "path", [*LISTS, "/me", "/openapi.json", "/", "/docs", "/nothing", "/mapsets/x"]
+)
+async def test_head_is_answered_as_get_is_without_the_content(api: Api, path: str) -> None:
+    for user in (None, "viewer", "administrator"):
+        got = await api.get(path, user=user)
+        answer = await api.request("HEAD", path, user=user)
+        assert (answer.status, answer.body) == (got.status, b"")
+        for header in ("Content-Type", "Content-Length", "Etag", "Cache-Control", "Vary"):
+            same = answer.headers.get(header) == got.headers.get(header)
+            # An error names its request, so its length may differ, but not its kind.
+            assert same or (header == "Etag" and got.status >= 400), (user, header)
+    known = await api.request("HEAD", path, user=user, headers={"If-None-Match": "*"})
+    assert known.status == (304 if got.status == 200 else got.status)
+
+
 async def test_only_what_is_the_same_for_everybody_may_be_stored(api: Api) -> None:
     public = await api.get("/mapsets")
     assert public.headers["Cache-Control"] == "public, no-cache"

@@ -101,9 +101,14 @@ async def test_a_logout_always_succeeds_and_ends_the_session_at_once(api: Api) -
     pair = (await login(api)).json
     claims = jwt.decode(pair["access_token"], SECRET_KEY, algorithms=["HS256"])
     expired = jwt.encode({**claims, "exp": 1}, SECRET_KEY, algorithm="HS256")
-    for token in (None, "nonsense", expired):
-        assert (await api.post("/auth/logout", token=token)).status == 200
-    assert (await api.get("/me", token=pair["access_token"])).status == 401
+    for given in (None, "nonsense", expired):
+        assert (await api.post("/auth/logout", token=given)).status == 200
+    headers = {"Content-Type": "text/plain"}
+    for body in (b"{", b"x" * 3_000_000):
+        assert (await api.post("/auth/logout", headers=headers, body=body)).status == 200
+    token = pair["access_token"]
+    assert (await api.post("/auth/logout", token=token, body=b"[]")).status == 200
+    assert (await api.get("/me", token=token)).status == 401
     assert (await refresh(api, pair["refresh_token"])).status == 401
 
 
