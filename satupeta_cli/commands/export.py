@@ -12,7 +12,7 @@ from satupeta_cli.progress import progress
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=click.Choice(list(KINDS)))
 @click.option("-o", "--output", default="-", help="File to write; .gz is packed; - is the output.")
 @click.option("--format", "chosen_format", type=click.Choice(FORMATS), help="Else by the ending.")
 @click.pass_obj

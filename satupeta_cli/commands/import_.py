@@ -19,11 +19,28 @@ if TYPE_CHECKING:
     from satupeta_server.transfer.sources import Source
 
 # Repeated here so that help comes without loading what imports.
-KINDS = (
-    "regions", "organizations", "categories", "classifications", "map-projection-systems",
-    "users", "map-sources", "mapsets", "news",
-)  # fmt: skip
+KINDS = {
+    "regions": "code",
+    "organizations": "name",
+    "categories": "name",
+    "classifications": "name",
+    "map-projection-systems": "name",
+    "users": "username",
+    "map-sources": "name and url",
+    "mapsets": "producer and name",
+    "news": "name",
+}
+"""Each kind, and the columns by which its records are known again."""
 FORMATS = ("csv", "tsv", "json", "jsonl", "xlsx")
+
+_HELP = """Import FILE, or standard input (-), as {kind}.
+
+A row whose {key} a stored record has changes that one, any other makes a new one, and one that
+fails stops nothing. Columns are those of satupeta export {kind}; other records are named by id,
+name or code.
+
+Example: satupeta import {kind} {kind}.csv --dry-run
+"""
 
 
 def _mapping(_context: click.Context, _parameter: click.Parameter, pairs: Any) -> dict[str, str]:
@@ -36,33 +53,64 @@ def _mapping(_context: click.Context, _parameter: click.Parameter, pairs: Any) -
     return mapping
 
 
-@click.command()
-@click.argument("kind", type=click.Choice(KINDS))
-@click.argument("file", type=click.Path(allow_dash=True, dir_okay=False))
-@click.option("--format", "chosen_format", type=click.Choice(FORMATS), help="Else by the ending.")
-@click.option("--encoding", help="Of a text file; else it is found out.")
-@click.option("--delimiter", help="Between the cells of a CSV file; else it is found out.")
-@click.option(
-    "--map", "mapping", multiple=True, metavar="THEIRS=OURS", callback=_mapping,
-    help="The file's name of a column; can be given several times.",
-)  # fmt: skip
-@click.option("--create-only", is_flag=True, help="Leave what exists as it is.")
-@click.option("--update-only", is_flag=True, help="Make nothing new.")
-@click.option("--ignore-unknown", is_flag=True, help="Pass over columns that are not known.")
-@click.option("--atomic", is_flag=True, help="One row that fails undoes all.")
-@click.option("--errors", type=click.Path(path_type=Path), help="Write the failed rows here.")
-@click.option("--report", type=click.Path(path_type=Path), help="Write each row's result here.")
-@dry_run_option
-@listing_options
-@click.pass_obj
-def command(context: Context, /, kind: str, file: str, **options: Any) -> int:
-    """Import FILE, or standard input (-), as records of KIND.
+def _options(command: Any) -> Any:
+    """Give a command what every import of files takes."""
+    for option in reversed(
+        (
+            click.argument("file", type=click.Path(allow_dash=True, dir_okay=False)),
+            click.option(
+                "--format", "chosen_format", type=click.Choice(FORMATS), help="Else by the ending."
+            ),
+            click.option("--encoding", help="Of a text file; else it is found out."),
+            click.option(
+                "--delimiter", help="Between the cells of a CSV file; else it is found out."
+            ),
+            click.option(
+                "--map",
+                "mapping",
+                multiple=True,
+                metavar="THEIRS=OURS",
+                callback=_mapping,
+                help="The file's name of a column; can be given several times.",
+            ),
+            click.option("--create-only", is_flag=True, help="Leave what exists as it is."),
+            click.option("--update-only", is_flag=True, help="Make nothing new."),
+            click.option(
+                "--ignore-unknown", is_flag=True, help="Pass over columns that are not known."
+            ),
+            click.option("--atomic", is_flag=True, help="One row that fails undoes all."),
+            click.option(
+                "--errors", type=click.Path(path_type=Path), help="Write the failed rows here."
+            ),
+            click.option(
+                "--report", type=click.Path(path_type=Path), help="Write each row's result here."
+            ),
+            dry_run_option,
+            listing_options,
+        )
+    ):
+        command = option(command)
+    return command
 
-    A row that has the natural key of a stored record changes it, any other makes a new one, and
-    one that fails stops nothing.
 
-    Example: satupeta import organizations organizations.csv --dry-run
-    """
+@click.group()
+def command() -> None:
+    """Bring records in: from files, or from another portal."""
+
+
+def _add(kind: str) -> None:
+    @command.command(kind, help=_HELP.format(kind=kind, key=KINDS[kind]))
+    @_options
+    @click.pass_obj
+    def import_kind(context: Context, /, file: str, **options: Any) -> int:
+        return _import_files(context, kind, file, options)
+
+
+for _kind in KINDS:
+    _add(_kind)
+
+
+def _import_files(context: Context, kind: str, file: str, options: dict[str, Any]) -> int:
     from satupeta_server.errors import InputError
 
     if options["create_only"] and options["update_only"]:

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from satupeta_cli.commands import import_
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
 from tests.cli.program import DONE, Program
@@ -41,7 +42,10 @@ class Preparation:
 PREPARED = {
     "serve": Preparation(serves=True),
     "dev": Preparation(serves=True),
-    "import": Preparation("printf 'name\\nDinas Impor\\n' > organizations.csv"),
+    **{
+        f"import {kind}": Preparation(f"satupeta export {kind} -o {kind}.csv")
+        for kind in import_.KINDS
+    },
     "user password": Preparation("printf 'Rahasia-2026!' > password.txt"),
 }
 
