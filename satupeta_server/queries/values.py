@@ -28,7 +28,11 @@ class ValueProblem(Exception):  # noqa: N818  it is caught at once, never seen
 
 def is_storable(text: str) -> bool:
     """Tell whether PostgreSQL can hold a text: no NUL, no lone surrogate."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def parse_text(text: str) -> str:

@@ -13,7 +13,8 @@ def bounding_box_of(layer_url: str | None) -> BoundingBox | None:
     The portal writes ``bbox`` as west, south, east, north in longitude and latitude (contract,
     6.1); a box in another reference system, or one that is none, gives None.
     """
-    if not layer_url:
+    # Most addresses name none; reading one takes its time. A name may be written with % signs.
+    if not layer_url or not ("bbox=" in layer_url or "%" in layer_url):
         return None
     try:
         query = parse_qs(urlsplit(layer_url).query)

@@ -48,7 +48,9 @@ class BulkStore:
             return []
         try:
             with database.atomic():
-                return [outcome for group in _by_fields(rows) for outcome in self._group(*group)]
+                return [
+                    outcome for group in self._by_fields(rows) for outcome in self._group(*group)
+                ]
         except _BROKEN as error:
             if len(rows) == 1:
                 told = reasons(broken_rule(error), self.language)
@@ -70,6 +72,17 @@ class BulkStore:
             self._update(columns, lines[State.UPDATED])
             self._follow(fields, lines[State.CREATED], lines[State.UPDATED])
         yield from outcomes.values()
+
+    def _by_fields(
+        self, rows: Sequence[Prepared]
+    ) -> Iterator[tuple[tuple[str, ...], Sequence[Prepared]]]:
+        """Part rows by the fields that they give: those that a row lacks stay as they are."""
+        groups: dict[frozenset[str], list[Prepared]] = {}
+        for row in rows:
+            groups.setdefault(frozenset(row.values), []).append(row)
+        for given, alike in groups.items():
+            stored = (name for name in self.kind.form.fields if name != "parent_id")
+            yield tuple(name for name in stored if name in given), alike
 
     def _outcome(self, row: Prepared, facts: tuple[Any, int, bool, bool]) -> Outcome:
         known, matches, differs, taken = facts
@@ -276,17 +289,6 @@ def _codes_above(code: str) -> set[str]:
     return {code[:length] for length in (2, 5, 8) if length < len(code)}
 
 
-def _by_fields(
-    rows: Sequence[Prepared],
-) -> Iterator[tuple[tuple[str, ...], Sequence[Prepared]]]:
-    """Part rows by the fields that they give: those that a row lacks stay as they are."""
-    groups: dict[tuple[str, ...], list[Prepared]] = {}
-    for row in rows:
-        fields = tuple(name for name in row.values if name not in ("has_parent", "parent_id"))
-        groups.setdefault(fields, []).append(row)
-    yield from groups.items()
-
-
 def _differs(name: str) -> str:
     if name == "bounding_box":
         # PostgreSQL's = of boxes compares their areas.
@@ -296,7 +298,10 @@ def _differs(name: str) -> str:
 
 def _same(key: str) -> str:
     # As the unique indexes have it: names without regard to case, codes and ids as they are.
-    return f"lower(t.{key}) = lower(s.{key})" if key == "name" else f"t.{key} = s.{key}"
+    if key == "name":
+        return f"lower(t.{key}) = lower(s.{key})"
+    # Of a reference no index is to be used: a producer has too many mapsets.
+    return f"t.{key} IS NOT DISTINCT FROM s.{key}" if key.endswith("_id") else f"t.{key} = s.{key}"
 
 
 def _cell(value: Any) -> Any:

@@ -61,21 +61,21 @@ class _UndoError(Exception):
     """Carries a dry run, or an atomic import that failed, out of its transaction."""
 
 
-def batches(source: Source, plan: Plan, told: Told) -> Iterator[list[Batch]]:
-    """Give the file's rows in batches; those of one list may be stored in any order.
+def batches(source: Source, plan: Plan, told: Told) -> Iterator[Iterator[Batch]]:
+    """Give the file's rows in groups of batches; those of a group may be stored in any order.
 
     Rows that repeat an earlier one are told to be failed at once. Raises InputError.
     """
     with Seen.kept() as seen:
         rows = _new_rows(_checked(source, plan), plan, seen, told)
         if plan.kind_name != "regions":
-            yield from ([batch] for batch in _cut(rows))
+            yield _cut(rows)
             return
         # A region needs the one that it lies in, which may stand further down in the file.
         for length in _REGION_CODE_LENGTHS:
             again = rows if length == _REGION_CODE_LENGTHS[0] else _checked(source, plan)
             level = (row for row in again if _level(row, plan) == length)
-            yield list(_cut(level))
+            yield _cut(level)
 
 
 def _checked(source: Source, plan: Plan) -> Iterator[Row]:
@@ -246,9 +246,7 @@ def _pool(settings: Settings, plan: Plan) -> Iterator[Executor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _in_order(
-    pool: Executor, waiting: Iterator[Batch] | Sequence[Batch]
-) -> Iterator[tuple[Batch, list[Outcome]]]:
+def _in_order(pool: Executor, waiting: Iterator[Batch]) -> Iterator[tuple[Batch, list[Outcome]]]:
     """Store batches side by side, a few ahead of the one that is told."""
     ahead: deque[tuple[Batch, Future[list[Outcome]]]] = deque()
     for batch in waiting:
@@ -291,4 +289,6 @@ def _transaction() -> Iterator[None]:
     with database.synchronous() as base, base.atomic():
         base.execute_sql("SET LOCAL statement_timeout = 0")
         base.execute_sql("SET LOCAL lock_timeout = 0")
+        # The statistics know nothing yet of the rows that come in.
+        base.execute_sql("SET LOCAL enable_seqscan = off")
         yield
