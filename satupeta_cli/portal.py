@@ -29,6 +29,16 @@ COLUMNS = (
 _PATH = click.Path(dir_okay=False, path_type=Path)
 
 
+class _RefusedError(click.ClickException):
+    """What was typed does not fit; said in a sentence, as what the services refuse."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        """Write it."""
+        click.echo(f"satupeta: {self.message}", file=file, err=True)
+
+
 @click.command("portal")
 @click.argument("address", metavar="URL")
 @click.option("--username", required=True, help="An administrator there.")
@@ -97,7 +107,7 @@ def command(
             run = _Run(context, address, username, password, plan, told, form)
             moved = administer(context, lambda one: run.work(one, links), object_store=True)
     except InputError as error:
-        raise click.UsageError(str(error)) from None
+        raise _RefusedError(str(error)) from None
     _tell_passwords(context, moved, has_links=reset_links is not None)
     return 0 if moved.tally.is_whole else 1
 

@@ -102,9 +102,7 @@ class OldPortal:
     tokens: set[str] = field(default_factory=set)
     sent_tokens_with_files: list[str] = field(default_factory=list)
 
-    def answer(
-        self, method: str, path: str, headers: Any, body: bytes
-    ) -> tuple[int, str, bytes]:
+    def answer(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, str, bytes]:
         """Answer one request: status, type, content."""
         parts = urlsplit(path)
         self.asked.append(parts.path)

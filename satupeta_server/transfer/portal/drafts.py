@@ -47,7 +47,7 @@ class Draft:
         """Say how it ended."""
         told = {**self.failure, **self.left_out, **reasons}
         shown = self.id or self.document.get("id")
-        shown = shown if isinstance(shown, (uuid.UUID, str)) else None
+        shown = shown if isinstance(shown, (uuid.UUID, str, int)) else None
         is_incomplete = bool(self.left_out) and fate is not Fate.FAILED
         return Entry(self.resource, shown, self.name, fate, told, is_incomplete)
 

@@ -31,7 +31,7 @@ class Entry:
     """How one record ended, and why; ``is_incomplete`` says that a value of it did not come."""
 
     resource: str
-    id: uuid.UUID | str | None
+    id: uuid.UUID | str | int | None
     name: str | None
     fate: Fate
     reasons: Reasons = field(default_factory=dict)
