@@ -50,10 +50,17 @@ def has_password(password_fd: int | None) -> bool:
     return password_fd is not None or bool(os.environ.get(PASSWORD_VARIABLE))
 
 
-def read_password(password_fd: int | None, prompt: str = "Password") -> str:
+def read_password(
+    password_fd: int | None,
+    prompt: str = "Password",
+    *,
+    is_new: bool = True,
+    variable: str | None = PASSWORD_VARIABLE,
+) -> str:
     """Read a password from a file descriptor, a variable or a prompt, never an argument.
 
-    Raises click.UsageError when there is none and nobody can be asked.
+    A new one has to be typed twice. Raises click.UsageError when there is none and nobody can
+    be asked.
     """
     if password_fd is not None:
         try:
@@ -63,12 +70,12 @@ def read_password(password_fd: int | None, prompt: str = "Password") -> str:
             raise click.UsageError(
                 f"No password can be read from file descriptor {password_fd}."
             ) from None
-    given = os.environ.get(PASSWORD_VARIABLE)
+    given = os.environ.get(variable) if variable else None
     if given:
         return given
     if not sys.stdin.isatty():
-        raise click.UsageError(
-            f"A password is needed: use --password-fd, or set {PASSWORD_VARIABLE}."
-        )
-    password: str = click.prompt(prompt, hide_input=True, confirmation_prompt=True, err=True)
+        way = "--password-fd" if variable else "--initial-password-fd"
+        also = f", or set {variable}" if variable else ""
+        raise click.UsageError(f"A password is needed: use {way}{also}.")
+    password: str = click.prompt(prompt, hide_input=True, confirmation_prompt=is_new, err=True)
     return password

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from satupeta_cli import portal
 from satupeta_cli.context import Administration, Context, administer
 from satupeta_cli.options import dry_run_option
 from satupeta_cli.output import listing_options, write_record
@@ -108,6 +109,7 @@ def _add(kind: str) -> None:
 
 for _kind in KINDS:
     _add(_kind)
+command.add_command(portal.command)
 
 
 def _import_files(context: Context, kind: str, file: str, options: dict[str, Any]) -> int:

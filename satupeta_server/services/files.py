@@ -75,6 +75,17 @@ class FileService(RecordService):
         Raises UnsupportedTypeError or InvalidError for what the file is, and UnavailableError
         when the store or the database does not answer.
         """
+        row = await self.stored(caller, upload, new_id())
+        await row.aio_save(force_insert=True)
+        return await self.document(self.resource, File.alias(), SQL("true"), row.id)
+
+    async def stored(
+        self, caller: Caller, upload: Upload, file_id: uuid.UUID, *, is_trial: bool = False
+    ) -> File:
+        """Check a file, put it into the store, and make the row that is still to be saved.
+
+        A trial only checks. Raises as :meth:`upload` does.
+        """
         caller.scope("files:upload")
         if upload.size == 0:
             raise invalid("file", "file_empty")
@@ -86,10 +97,11 @@ class FileService(RecordService):
             self.settings.allowed_extensions,
             self.settings.max_image_pixels,
         )
-        file_id, moment = new_id(), now()
+        moment = now()
         object_name = f"files/{moment:%Y/%m}/{file_id}.{found.extension}"
-        await self.storage.put_file(object_name, upload.path, found.content_type)
-        row = File(
+        if not is_trial:
+            await self.storage.put_file(object_name, upload.path, found.content_type)
+        return File(
             id=file_id,
             object_name=object_name,
             name=upload.name,
@@ -103,8 +115,6 @@ class FileService(RecordService):
             created_at=moment,
             updated_at=moment,
         )
-        await row.aio_save(force_insert=True)
-        return await self.document(self.resource, File.alias(), SQL("true"), file_id)
 
     async def find(self, caller: Caller, file_id: uuid.UUID) -> File:
         """Give the row of a file; raises NotFoundError."""

@@ -15,10 +15,13 @@ from urllib.request import urlopen
 import pytest
 
 from satupeta_cli.commands import import_
+from satupeta_cli.options import PASSWORD_VARIABLE
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
 from tests.cli.program import DONE, Program
 from tests.docs_cli import commands
+from tests.portals import served
+from tests.world import PASSWORD
 
 EXAMPLES = [
     (command.name, example)
@@ -37,9 +40,12 @@ class Preparation:
     serves: bool = False
     """It serves until it is told to end."""
     code: int = DONE
+    portal: bool = False
+    """A portal answers at $OLD_PORTAL."""
 
 
 PREPARED = {
+    "import portal": Preparation(portal=True),
     "serve": Preparation(serves=True),
     "dev": Preparation(serves=True),
     **{
@@ -60,12 +66,12 @@ def program(settings: Settings, tmp_path: Path, store: ObjectStore) -> Program:
     return Program(settings, tmp_path)
 
 
-def run_script(program: Program, text: str, code: int = DONE) -> None:
+def run_script(program: Program, text: str, code: int = DONE, **variables: str) -> None:
     path = f"{program.folder / 'bin'}:{os.environ['PATH']}"
     ended = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text],
         cwd=program.folder,
-        env={**program.environment, "PATH": path},
+        env={**program.environment, "PATH": path, **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -114,6 +120,11 @@ def test_the_example_works(program: Program, name: str, example: str) -> None:
         return
     if prepared.before:
         run_script(program, prepared.before)
+    if prepared.portal:
+        with served(program.settings, program.folder) as address:
+            login = {"OLD_PORTAL": address, PASSWORD_VARIABLE: PASSWORD}
+            run_script(program, example, prepared.code, **login)
+        return
     run_script(program, example, prepared.code)
 
 

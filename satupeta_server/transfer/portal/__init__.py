@@ -1,0 +1,1 @@
+"""Moving a whole portal here from another backend that speaks the same contract."""
