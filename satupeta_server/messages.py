@@ -156,6 +156,19 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
     ),
     "unknown_column": ("Kolom ini tidak dikenal.", "There is no such column."),
     "id_taken": ("Id ini sudah dipakai data lain.", "This id belongs to another record."),
+    "path_outside": (
+        "Berkas harus berada di dalam folder {folder}.",
+        "The file must lie in the folder {folder}.",
+    ),
+    "file_unreadable": ("Berkas tidak dapat dibaca: {reason}.", "It cannot be read: {reason}."),
+    "file_never_changes": (
+        "Isi berkas yang tersimpan tidak pernah berubah; impor tanpa id.",
+        "The content of a stored file never changes; import it without the id.",
+    ),
+    "checksum_differs": (
+        "Isi berkas tidak sesuai dengan checksum-nya.",
+        "The content of the file does not have this checksum.",
+    ),
     "none_named": ("Tidak ada {kind} “{name}”.", "There is no {kind} “{name}”."),
     "several_named": (
         "Ada beberapa {kind} “{name}”; sebutkan id-nya.",

@@ -2,7 +2,9 @@
 
 import asyncio
 import configparser
+import importlib
 import json
+import pkgutil
 import re
 import subprocess
 import tomllib
@@ -14,7 +16,7 @@ import pytest
 
 from satupeta_cli.__main__ import cli
 from satupeta_cli.options import PASSWORD_VARIABLE
-from satupeta_server import errors
+from satupeta_server import errors, models
 from satupeta_server.models.base import BaseModel
 from satupeta_server.routes import PREFIX, ROUTES
 from satupeta_server.server import GRACE_SECONDS
@@ -50,6 +52,8 @@ def test_every_setting_that_the_docs_name_exists() -> None:
 
 
 def test_every_table_stands_in_the_docs() -> None:
+    for module in pkgutil.iter_modules(models.__path__):
+        importlib.import_module(f"{models.__name__}.{module.name}")
     kinds = list(BaseModel.__subclasses__())
     tables = {kind._meta.table_name for base in kinds for kind in (base, *base.__subclasses__())}
     rows = re.findall(r"^\| `(\w+)` \|", read(DOCS / "data-model.md"), re.MULTILINE)

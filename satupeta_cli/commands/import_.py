@@ -1,23 +1,15 @@
-"""``satupeta import``: files of records into the database."""
+"""``satupeta import``: records from files, or from another portal."""
 
-import io
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from satupeta_cli import portal
-from satupeta_cli.context import Administration, Context, administer
+from satupeta_cli.context import Context
+from satupeta_cli.importing import import_files
 from satupeta_cli.options import dry_run_option
-from satupeta_cli.output import listing_options, write_record
-from satupeta_cli.progress import progress
-
-if TYPE_CHECKING:
-    from satupeta_server.transfer.importing import Plan
-    from satupeta_server.transfer.outcomes import Outcome, Totals
-    from satupeta_server.transfer.reading import Row
-    from satupeta_server.transfer.sources import Source
+from satupeta_cli.output import listing_options
 
 # Repeated here so that help comes without loading what imports.
 KINDS = {
@@ -30,18 +22,26 @@ KINDS = {
     "map-sources": "name and url",
     "mapsets": "producer and name",
     "news": "name",
+    "files": "name and content",
 }
 """Each kind, and the columns by which its records are known again."""
 FORMATS = ("csv", "tsv", "json", "jsonl", "xlsx")
 
-_HELP = """Import FILE, or standard input (-), as {kind}.
+_HELP = """Import FILEs, or standard input (-), as {kind}.
 
 A row whose {key} a stored record has changes that one, any other makes a new one, and one that
 fails stops nothing. Columns are those of satupeta export {kind}; other records are named by id,
-name or code.
+name or code.{more}
 
 Example: satupeta import {kind} {kind}.csv --dry-run
 """
+_MORE = {
+    "regions": " A region lies in the one that its code names. A file without a header line has "
+    "the columns code and name. Of several files the later one counts.",
+    "users": " Who is new needs no password: satupeta user reset-link makes a link that sets one.",
+    "files": " The column path names the content, in the folder of FILE or in --folder; a content "
+    "that is stored never changes.",
+}
 
 
 def _mapping(_context: click.Context, _parameter: click.Parameter, pairs: Any) -> dict[str, str]:
@@ -54,44 +54,46 @@ def _mapping(_context: click.Context, _parameter: click.Parameter, pairs: Any) -
     return mapping
 
 
-def _options(command: Any) -> Any:
-    """Give a command what every import of files takes."""
-    for option in reversed(
-        (
-            click.argument("file", type=click.Path(allow_dash=True, dir_okay=False)),
-            click.option(
-                "--format", "chosen_format", type=click.Choice(FORMATS), help="Else by the ending."
-            ),
-            click.option("--encoding", help="Of a text file; else it is found out."),
-            click.option(
-                "--delimiter", help="Between the cells of a CSV file; else it is found out."
-            ),
-            click.option(
-                "--map",
-                "mapping",
-                multiple=True,
-                metavar="THEIRS=OURS",
-                callback=_mapping,
-                help="The file's name of a column; can be given several times.",
-            ),
-            click.option("--create-only", is_flag=True, help="Leave what exists as it is."),
-            click.option("--update-only", is_flag=True, help="Make nothing new."),
-            click.option(
-                "--ignore-unknown", is_flag=True, help="Pass over columns that are not known."
-            ),
-            click.option("--atomic", is_flag=True, help="One row that fails undoes all."),
-            click.option(
-                "--errors", type=click.Path(path_type=Path), help="Write the failed rows here."
-            ),
-            click.option(
-                "--report", type=click.Path(path_type=Path), help="Write each row's result here."
-            ),
-            dry_run_option,
-            listing_options,
-        )
-    ):
-        command = option(command)
-    return command
+_OPTIONS = (
+    click.argument(
+        "files",
+        metavar="FILE...",
+        nargs=-1,
+        required=True,
+        type=click.Path(allow_dash=True, dir_okay=False),
+    ),
+    click.option(
+        "--format", "chosen_format", type=click.Choice(FORMATS), help="Else by the ending."
+    ),
+    click.option("--encoding", help="Of a text file; else it is found out."),
+    click.option("--delimiter", help="Between the cells of a CSV file; else it is found out."),
+    click.option(
+        "--map",
+        "mapping",
+        multiple=True,
+        metavar="THEIRS=OURS",
+        callback=_mapping,
+        help="The file's name of a column; can be given several times.",
+    ),
+    click.option("--create-only", is_flag=True, help="Leave what exists as it is."),
+    click.option("--update-only", is_flag=True, help="Make nothing new."),
+    click.option("--ignore-unknown", is_flag=True, help="Pass over columns that are not known."),
+    click.option("--atomic", is_flag=True, help="One row that fails undoes all."),
+    click.option("--resume", is_flag=True, help="Go on with an import that was interrupted."),
+    click.option(
+        "--errors",
+        type=click.Path(path_type=Path),
+        help="Write the failed rows here, to be mended; of several FILEs, into this folder.",
+    ),
+    click.option("--report", type=click.Path(path_type=Path), help="Write each row's result here."),
+    dry_run_option,
+    listing_options,
+)
+_FOLDER = click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the contents lie; else beside FILE.",
+)
 
 
 @click.group()
@@ -100,79 +102,16 @@ def command() -> None:
 
 
 def _add(kind: str) -> None:
-    @command.command(kind, help=_HELP.format(kind=kind, key=KINDS[kind]))
-    @_options
     @click.pass_obj
-    def import_kind(context: Context, /, file: str, **options: Any) -> int:
-        return _import_files(context, kind, file, options)
+    def run(context: Context, /, files: tuple[str, ...], **options: Any) -> int:
+        return import_files(context, kind, files, options)
+
+    for option in (*((_FOLDER,) if kind == "files" else ()), *reversed(_OPTIONS)):
+        run = option(run)
+    text = _HELP.format(kind=kind, key=KINDS[kind], more=_MORE.get(kind, ""))
+    command.command(kind, help=text)(run)
 
 
 for _kind in KINDS:
     _add(_kind)
 command.add_command(portal.command)
-
-
-def _import_files(context: Context, kind: str, file: str, options: dict[str, Any]) -> int:
-    from satupeta_server.errors import InputError
-
-    if options["create_only"] and options["update_only"]:
-        raise click.UsageError("--create-only and --update-only leave nothing to do.")
-    try:
-        totals = _run(context, kind, file, options)
-    except InputError as error:
-        raise click.UsageError(str(error)) from None
-    write_record(totals.as_dict(), options["form"])
-    return 1 if totals.failed else 0
-
-
-def _run(context: Context, kind: str, file: str, options: dict[str, Any]) -> "Totals":
-    from satupeta_server.transfer.importing import Plan
-    from satupeta_server.transfer.outcomes import Rules
-    from satupeta_server.transfer.reports import Reporter
-    from satupeta_server.transfer.sources import find_source
-
-    plan = Plan(
-        kind,
-        Rules(may_create=not options["update_only"], may_update=not options["create_only"]),
-        options["mapping"],
-        ignores_unknown=options["ignore_unknown"],
-        is_atomic=options["atomic"],
-        is_dry_run=options["dry_run"],
-    )
-    found = find_source(
-        file,
-        standard_input=sys.stdin.buffer if file == "-" else io.BytesIO(),
-        chosen_format=options["chosen_format"],
-        encoding=options["encoding"],
-        delimiter=options["delimiter"],
-    )
-    with found as source, Reporter(source, options["report"], options["errors"]) as reporter:
-        context.say(f"{source.name}: {source.format}, {source.encoding}, {source.delimiter!r}")
-        with progress(f"Importing {kind}", is_quiet=context.is_quiet) as advance:
-
-            def told(row: "Row", outcome: "Outcome") -> None:
-                reporter.add(row, outcome)
-                advance(1)
-
-            _import(context, source, plan, told, reporter)
-        return reporter.totals
-
-
-def _import(context: Context, source: "Source", plan: "Plan", told: Any, reporter: Any) -> None:
-    from satupeta_server.transfer.importing import import_bulk, import_singly
-    from satupeta_server.transfer.singly import SingleStore
-
-    async def work(administration: Administration) -> None:
-        if not plan.kind.is_bulk:
-            service = getattr(administration.services, plan.kind.subject)
-            store = SingleStore(
-                plan.kind, plan.rules, plan.language, service, administration.caller
-            )
-            await import_singly(store, source, plan, told)
-        if not plan.is_dry_run:
-            totals = reporter.totals.as_dict()
-            await administration.record("import", plan.kind.subject, file=source.name, **totals)
-
-    if plan.kind.is_bulk:
-        import_bulk(context.settings(), source, plan, told)
-    administer(context, work)

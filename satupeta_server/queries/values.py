@@ -28,11 +28,16 @@ class ValueProblem(Exception):  # noqa: N818  it is caught at once, never seen
 
 def is_storable(text: str) -> bool:
     """Tell whether PostgreSQL can hold a text: no NUL, no lone surrogate."""
+    return "\0" not in text and is_text(text)
+
+
+def is_text(text: str) -> bool:
+    """Tell whether there is no lone surrogate in a text."""
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
-    return "\0" not in text
+    return True
 
 
 def parse_text(text: str) -> str:

@@ -55,7 +55,7 @@ class _Column:
 
     name: str
     """As the kind calls it."""
-    field: str
+    field_name: str
     """The form's name of it; the same but for references."""
     reference: Reference | None
     rules: Rules | None
@@ -66,7 +66,7 @@ class _Column:
         """Remember what the form made of a cell."""
         if self.known is None or not _is_short(cell):
             return
-        self.known[cell] = values.get(self.field, _NOTHING)
+        self.known[cell] = values.get(self.field_name, _NOTHING)
         if len(self.known) > _MOST_KNOWN_CELLS:
             self.known = None
 
@@ -124,7 +124,7 @@ class Converter:
             if known is None or not _is_short(cell) or cell not in known:
                 new.append((column, cell))
             elif known[cell] is not _NOTHING:
-                values[column.field] = known[cell]
+                values[column.field_name] = known[cell]
         return new
 
     def _column(self, called: str) -> _Column:
@@ -152,7 +152,7 @@ class Converter:
             name = column.name
             try:
                 if column.reference is not None:
-                    body[column.field] = self._resolved(name, column.reference, cell)
+                    body[column.field_name] = self._resolved(name, column.reference, cell)
                 elif column.rules is not None:
                     body[name] = coerced(cell, column.rules)
                 elif name == "id":

@@ -9,6 +9,7 @@ from satupeta_server.messages import Message
 from satupeta_server.models.categories import Category
 from satupeta_server.models.classifications import Classification
 from satupeta_server.models.credentials import Credential
+from satupeta_server.models.files import File
 from satupeta_server.models.map_projection_systems import MapProjectionSystem
 from satupeta_server.models.map_sources import MapSource
 from satupeta_server.models.mapsets import Mapset
@@ -20,6 +21,7 @@ from satupeta_server.models.users import User
 from satupeta_server.schemas.base import Form
 from satupeta_server.schemas.categories import CATEGORY_FORM
 from satupeta_server.schemas.classifications import CLASSIFICATION_FORM
+from satupeta_server.schemas.files import FILE_IMPORT_FORM
 from satupeta_server.schemas.map_projection_systems import MAP_PROJECTION_SYSTEM_FORM
 from satupeta_server.schemas.map_sources import MAP_SOURCE_FORM
 from satupeta_server.schemas.mapsets import MAPSET_CHANGE_FORM
@@ -174,5 +176,6 @@ KINDS: Mapping[str, Kind] = {
             is_bulk=True,
         ),
         Kind("news", "news", News, NEWS_FORM, ("name",)),
+        Kind("files", "files", File, FILE_IMPORT_FORM, ("path",)),
     )
 }

@@ -9,7 +9,7 @@ import io
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import ijson
 import openpyxl
@@ -17,6 +17,7 @@ import orjson
 from openpyxl.utils.escape import unescape
 
 from satupeta_server.errors import InputError
+from satupeta_server.queries.values import is_text
 from satupeta_server.transfer.escaping import unescaped
 from satupeta_server.transfer.sources import BROKEN_FILE, Format, Source
 
@@ -37,6 +38,10 @@ class Row:
     line: int
     values: dict[str, Any] = field(default_factory=dict)
     problem: str | None = None
+    raw: str | None = None
+    """Of a line that could not be read: the line, with its end; what is no text as surrogates."""
+    columns: Sequence[str] = ()
+    """Of a line that could not be read: the columns that it should have."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +101,12 @@ def _too_long(source: Source, number: int) -> str:
 def _read_separated(
     file: IO[bytes], source: Source, headerless: Headerless | None
 ) -> Iterator[Row]:
-    reader = csv.reader(_lines(file, source), delimiter=source.delimiter, strict=True)
+    lines = _Kept(_lines(file, source))
+    reader = csv.reader(lines, delimiter=source.delimiter, strict=True)
     columns: Sequence[str] | None = None
     while True:
         line = reader.line_num + 1
+        lines.forget()
         try:
             cells = next(reader)
         except StopIteration:
@@ -107,7 +114,9 @@ def _read_separated(
         except csv.Error as error:
             if columns is None:
                 raise InputError(f"{source.name}: line {line}: {error}.") from None
-            yield Row(line, problem=f"The line cannot be read: {error}.")
+            yield Row(
+                line, problem=f"The line cannot be read: {error}.", raw=lines.text, columns=columns
+            )
             continue
         if not any(cells):
             continue
@@ -115,7 +124,11 @@ def _read_separated(
             columns, is_header = _columns(cells, source, headerless)
             if is_header:
                 continue
-        yield _row_of(line, columns, cells)
+        values, problem = _values_of(columns, cells)
+        if problem is None:
+            yield Row(line, values)
+        else:
+            yield Row(line, problem=problem, raw=lines.text, columns=columns)
 
 
 def _columns(
@@ -130,15 +143,41 @@ def _columns(
     return names, True
 
 
-def _row_of(line: int, columns: Sequence[str], cells: Sequence[str]) -> Row:
+def _values_of(columns: Sequence[str], cells: Sequence[str]) -> tuple[dict[str, Any], str | None]:
+    """Give a line's cells by their columns, and what is wrong with them."""
     if len(cells) > len(columns) and any(cells[len(columns) :]):
-        return Row(line, problem=f"The line has {len(cells)} cells for {len(columns)} columns.")
+        return {}, f"The line has {len(cells)} cells for {len(columns)} columns."
     if len(cells) < len(columns):
-        return Row(line, problem=f"The line ends after {len(cells)} of {len(columns)} columns.")
-    values = {name: unescaped(cell) for name, cell in zip(columns, cells, strict=False) if name}
-    if any("\ud800" <= letter <= "\udfff" for cell in cells for letter in cell):
-        return Row(line, problem="The line is not in the encoding of the file; see --encoding.")
-    return Row(line, values)
+        return {}, f"The line ends after {len(cells)} of {len(columns)} columns."
+    if not is_text("".join(cells)):
+        return {}, "The line is not in the encoding of the file; see --encoding."
+    pairs = zip(columns, cells, strict=False)
+    return {name: unescaped(cell) for name, cell in pairs if name}, None
+
+
+class _Kept:
+    """Lines as they are read, kept until they are known to be good."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._read: list[str] = []
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._read.append(line)
+        return line
+
+    def forget(self) -> None:
+        """Begin with the next line."""
+        self._read.clear()
+
+    @property
+    def text(self) -> str:
+        """What was read since."""
+        return "".join(self._read)
 
 
 def _read_json_lines(
@@ -152,14 +191,14 @@ def _read_json_lines(
         try:
             value = orjson.loads(text)
         except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
-            yield Row(number, problem=f"The line is not valid JSON: {error}.")
+            yield Row(number, problem=f"The line is not valid JSON: {error}.", raw=text)
             continue
-        yield _object_row(number, value)
+        yield _object_row(number, value, text)
 
 
-def _object_row(number: int, value: Any) -> Row:
+def _object_row(number: int, value: Any, text: str | None = None) -> Row:
     if not isinstance(value, dict):
-        return Row(number, problem="A JSON object is expected.")
+        return Row(number, problem="A JSON object is expected.", raw=text)
     return Row(number, value)
 
 

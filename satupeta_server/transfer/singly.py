@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from peewee import fn
 
@@ -14,6 +14,13 @@ from satupeta_server.services.records import RecordService
 from satupeta_server.transfer.converting import Prepared, reasons, texts
 from satupeta_server.transfer.kinds import Kind
 from satupeta_server.transfer.outcomes import Outcome, Rules, State
+
+
+class Store(Protocol):
+    """Stores prepared rows inside a transaction of the caller's."""
+
+    async def store(self, rows: Sequence[Prepared]) -> list[Outcome]:
+        """Give what became of each row; raises UnavailableError."""
 
 
 class SingleStore:

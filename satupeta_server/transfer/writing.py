@@ -15,7 +15,7 @@ from openpyxl.utils.escape import escape
 
 from satupeta_server.errors import InputError
 from satupeta_server.transfer.escaping import escaped
-from satupeta_server.transfer.sources import Format
+from satupeta_server.transfer.sources import Format, format_of
 
 LONGEST_CELL = 32_767
 """Letters that a cell of a spreadsheet may hold."""
@@ -45,6 +45,10 @@ class RowWriter:
         """Write one row; columns that it lacks stay blank."""
         raise NotImplementedError
 
+    def write_raw(self, line: str) -> None:
+        """Write a line of a file of this format as it stood there."""
+        self.file.write(line.encode("utf-8", "surrogateescape"))
+
     def finish(self) -> None:
         """Write what belongs at the end."""
 
@@ -59,24 +63,23 @@ class RowWriter:
 
 
 class _SeparatedWriter(RowWriter):
-    delimiter = ","
-
-    def __init__(self, file: IO[bytes], columns: Sequence[str]) -> None:
+    def __init__(self, file: IO[bytes], columns: Sequence[str], delimiter: str = ",") -> None:
         super().__init__(file, columns)
-        self._text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
-        self._writer = csv.writer(self._text, delimiter=self.delimiter, lineterminator="\n")
+        self._text = io.TextIOWrapper(
+            file, "utf-8", errors="surrogateescape", newline="", write_through=True
+        )
+        self._writer = csv.writer(self._text, delimiter=delimiter, lineterminator="\n")
         self._writer.writerow(columns)
 
     def write(self, values: Values) -> None:
         self._writer.writerow([escaped(as_text(values.get(name))) for name in self.columns])
 
+    def write_raw(self, line: str) -> None:
+        self._text.write(line if line.endswith("\n") else f"{line}\n")
+
     def finish(self) -> None:
         self._text.flush()
         self._text.detach()
-
-
-class _TabWriter(_SeparatedWriter):
-    delimiter = "\t"
 
 
 class _JsonLinesWriter(RowWriter):
@@ -130,13 +133,21 @@ class _SheetWriter(RowWriter):
             shutil.copyfileobj(spool, self.file)
 
 
-WRITERS: Mapping[Format, Callable[[IO[bytes], Sequence[str]], RowWriter]] = {
-    "csv": _SeparatedWriter,
-    "tsv": _TabWriter,
+_WRITERS: Mapping[Format, Callable[[IO[bytes], Sequence[str]], RowWriter]] = {
     "json": _JsonWriter,
     "jsonl": _JsonLinesWriter,
     "xlsx": _SheetWriter,
 }
+
+
+def make_writer(
+    form: str, file: IO[bytes], columns: Sequence[str], *, delimiter: str = ","
+) -> RowWriter:
+    """Make the writer of a format; ``delimiter`` is that of CSV. Raises InputError."""
+    known = format_of(f"x.{form}", None)
+    if known in ("csv", "tsv"):
+        return _SeparatedWriter(file, columns, "\t" if known == "tsv" else delimiter)
+    return _WRITERS[known](file, columns)
 
 
 def packed(file: IO[bytes]) -> IO[bytes]:

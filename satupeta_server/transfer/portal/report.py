@@ -8,7 +8,7 @@ from typing import IO
 from satupeta_server.errors import InputError
 from satupeta_server.transfer.portal.outcomes import REPORT_COLUMNS, Entry
 from satupeta_server.transfer.sources import format_of
-from satupeta_server.transfer.writing import WRITERS
+from satupeta_server.transfer.writing import make_writer
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def reporting(path: Path | None) -> Iterator[Callable[[Entry], None]]:
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.") from None
     with file:
-        writer = WRITERS[kind](file, REPORT_COLUMNS)
+        writer = make_writer(kind, file, REPORT_COLUMNS)
         try:
             yield lambda entry: writer.write(entry.as_row())
         finally:

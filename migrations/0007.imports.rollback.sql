@@ -1,0 +1,2 @@
+DROP TABLE import_batches;
+DROP TABLE imports;
