@@ -1,6 +1,8 @@
 # The two commands: `make run` and `make test`. Each makes what it needs, in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# As many processes as there are cores; each has servers of its own.
+PARALLEL ?= -n logical --maxprocesses=4 --dist worksteal
 
 .PHONY: run test test-long lint types architecture format lock clean
 
@@ -9,7 +11,7 @@ run: .venv/.run
 
 test: .venv/.test lint types architecture
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage run -m pytest -q $(PARALLEL)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=90
 

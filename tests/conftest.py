@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import fcntl
 import json
 import secrets
 import shutil
@@ -10,7 +11,7 @@ import signal
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ from tests.world import World, make_world
 SECRET_KEY = "a-secret-key-of-the-tests-0123456789-abcdefghij"
 TEMPLATE = "satupeta_template"
 
+# Copies of databases are thousands of small files, which memory makes and unmakes far sooner.
+MEMORY = Path("/dev/shm")  # noqa: S108 -- only where the folder is, and is large
+ROOM = 4 << 30
+"""Bytes of free memory from which on the servers of a run stand there."""
+
 # How long an example takes says more about the machine's other work than about the code.
 hypothesis.settings.register_profile(
     "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -53,6 +59,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.gen_test)
 
 
+@contextlib.contextmanager
+def locked(path: Path, mode: int) -> Iterator[Callable[[], None]]:
+    """Hold a lock among the processes of the run; what it gives lets go of it sooner."""
+    with path.open("w") as file:
+        fcntl.flock(file, mode)
+
+        def let_go() -> None:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+        try:
+            yield let_go
+        finally:
+            let_go()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let no other process of the run work while a test that is marked ``alone`` runs."""
+    cache = item.config.cache
+    if cache is None or not hasattr(item.config, "workerinput"):
+        return (yield)
+    folder = cache.mkdir("turns")
+    mode = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
+    # Who waits holds the gate, so that those who may share do not keep out the one who may not.
+    with locked(folder / "gate", fcntl.LOCK_EX) as open_gate, locked(folder / "room", mode):
+        open_gate()
+        return (yield)
+
+
 @pytest.fixture
 def io_loop() -> Iterator[AsyncIOLoop]:
     """A new asyncio loop for each test; that of pytest-tornado reuses the closed one."""
@@ -64,13 +99,13 @@ def io_loop() -> Iterator[AsyncIOLoop]:
 
 
 @contextlib.contextmanager
-def passable_folder() -> Iterator[Path]:
+def passable_folder(within: Path | None = None) -> Iterator[Path]:
     """A new folder that every account may pass through, gone at the end.
 
     Embedded servers that root starts run under another account, which cannot get into the
     folders that pytest makes.
     """
-    folder = Path(tempfile.mkdtemp(prefix="satupeta-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="satupeta-", dir=within)).resolve()
     folder.chmod(0o755)
     try:
         yield folder
@@ -87,8 +122,9 @@ def tmp_path() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def addresses() -> Iterator[Addresses]:
-    """A real PostgreSQL and a real object store, for this run of the tests alone."""
-    with passable_folder() as folder:
+    """A real PostgreSQL and a real object store, for this process of the run alone."""
+    has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
+    with passable_folder(MEMORY if has_room else None) as folder:
         servers = EmbeddedServers(folder)
         try:
             yield servers.start()
@@ -114,10 +150,10 @@ def execute(database_url: str, statement: str) -> None:
 
 @contextlib.contextmanager
 def own_database(addresses: Addresses, kind: str, template: str = "template1") -> Iterator[str]:
-    """The name of a new database, gone at the end; copied file by file, which is quickest."""
+    """The name of a new database, gone at the end."""
     server = addresses.database_url or ""
     name = f"{kind}_{secrets.token_hex(6)}"
-    execute(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield name
     deadline = time.monotonic() + 30
     while True:

@@ -61,7 +61,7 @@ def test_the_system_starts_serves_keeps_and_ends(tmp_path: Path) -> None:
 
 def test_two_processes_share_a_port_and_end_together(tmp_path: Path) -> None:
     folder, port = tmp_path / "var", free_port()
-    with running(folder, port, WORKERS="2", BCRYPT_ROUNDS="4") as process:
+    with running(folder, port, "--no-sample", WORKERS="2", BCRYPT_ROUNDS="4") as process:
         children = psutil.Process(process.pid).children(recursive=True)
         workers = [one for one in children if "satupeta_server" in one.cmdline()]
         assert len(workers) == 2

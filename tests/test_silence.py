@@ -42,6 +42,7 @@ async def timed(api: Api, path: str) -> tuple[Answer, float]:
     return await api.get(path), time.monotonic() - begin
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("part", ["database", "storage"])
 @pytest.mark.parametrize("since", ["the start", "the first answer"])
 async def test_the_silent_part_is_named_in_time_while_the_process_lives(
@@ -64,6 +65,7 @@ async def test_the_silent_part_is_named_in_time_while_the_process_lives(
         assert answer.json == {"status": "down", "checks": DOWN[part]}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("part", ["database", "storage"])
 async def test_a_part_that_speaks_again_is_ready_again(
     api: Api, lines: tuple[Settings, dict[str, Line]], part: str

@@ -69,7 +69,7 @@ def read_rows(source: Source, headerless: Headerless | None = None) -> Iterator[
 
 def _lines(file: IO[bytes], source: Source) -> Iterator[str]:
     """Decode line by line; bytes that are no text become lone surrogates, which no row may hold."""
-    if source.encoding.startswith("utf-16"):
+    if source.encoding.startswith(("utf-16", "utf-32")):
         yield from _decoded_lines(file, source)
         return
     number = 0

@@ -81,6 +81,7 @@ def find_source(
         found = encoding or _encoding_of(head)
         try:
             text = codecs.getincrementaldecoder(found)("replace").decode(head)
+            found = codecs.lookup(found).name
         except LookupError:
             raise InputError(f"There is no encoding {found!r}.") from None
         separator = delimiter or ("\t" if kind == "tsv" else _delimiter_of(text))

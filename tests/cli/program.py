@@ -82,7 +82,7 @@ class Program:
         assert code is None or ended == code, errors.getvalue()
         return Ended(arguments, ended, output.getvalue(), errors.getvalue())
 
-    def json(self, *arguments: str, code: int = DONE, **variables: str) -> Any:
+    def json(self, *arguments: str, code: int | None = DONE, **variables: str) -> Any:
         """What a command gives with ``--json``."""
         return json.loads(self.inside(*arguments, "--json", code=code, **variables).stdout)
 

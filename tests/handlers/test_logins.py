@@ -157,6 +157,7 @@ def test_failures_slow_down_up_to_a_ceiling() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.alone
 async def test_many_failures_never_lock_an_account_nor_the_others(api: Api) -> None:
     for _ in range(6):
         assert (await login(api, password="salah")).status == 401
@@ -171,6 +172,7 @@ async def test_many_failures_never_lock_an_account_nor_the_others(api: Api) -> N
     assert time.monotonic() - begin < 0.9
 
 
+@pytest.mark.alone
 async def test_tries_at_the_same_time_are_slowed_down_like_tries_in_a_row(api: Api) -> None:
     async def seconds() -> float:
         begin = time.monotonic()

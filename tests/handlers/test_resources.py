@@ -180,6 +180,7 @@ async def test_news_lose_what_a_browser_would_run(api: Api, html: str) -> None:
         assert bad not in record["description"]
 
 
+@pytest.mark.alone
 async def test_html_that_is_nested_without_end_is_refused_at_once(api: Api) -> None:
     for html in ("<div>" * 190_000, "<div></x>" * 100_000, "<svg><g>" * 100_000):
         begin = time.monotonic()

@@ -74,6 +74,7 @@ def test_nobody_has_a_password() -> None:
     assert not check_password("x" * 100, None, ROUNDS)
 
 
+@pytest.mark.alone
 def test_an_unknown_user_costs_as_much_as_a_wrong_password() -> None:
     rounds = 8
     password_hash = hash_password(GOOD, rounds)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from satupeta_server.errors import InputError
@@ -67,6 +67,14 @@ def test_encoding_and_delimiter_are_found_out(
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "UTF_16_BE", "utf-32", "UTF8", "Latin-1"])
+def test_an_encoding_may_be_named_in_any_way(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "data.csv"
+    path.write_bytes("name,note\nCafé,\u0a00x\n".encode(encoding, "ignore"))
+    note = "x" if encoding == "Latin-1" else "\u0a00x"
+    assert [row.values for row in read(path, encoding=encoding)] == [{"name": "Café", "note": note}]
+
+
 def test_a_broken_line_fails_alone(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes(b'name,note\na,1\n"b"x,2\nc\nd,\xff\ne,5\nf,6,7\n')
@@ -108,6 +116,8 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
         read(path)
 
 
+@example(b"\x00\t\x00&\n\x81", "csv")
+@example(b"\x00\x01\n\x00\x00\x80", "csv")
 @given(st.binary(max_size=300), st.sampled_from(["csv", "tsv", "json", "jsonl", "xlsx"]))
 def test_any_bytes_are_read_or_refused(content: bytes, kind: str) -> None:
     try:
