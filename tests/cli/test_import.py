@@ -1,9 +1,12 @@
 """``satupeta import`` and ``satupeta export``."""
 
+import gzip
+import io
 import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from satupeta_cli.commands import import_
 from satupeta_server import database
@@ -12,7 +15,7 @@ from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
 from satupeta_server.transfer.kinds import KINDS as KINDS_KNOWN
 from satupeta_server.transfer.sources import FORMATS
-from tests.cli.program import DONE, SOME_FAILED, WRONG_USE, Program
+from tests.cli.program import DONE, SOME_FAILED, UNAVAILABLE, WRONG_USE, Program
 
 REGIONS = (
     Path(__file__).resolve().parents[2] / "satupeta_server/data/wilayah-permendagri-72-2019.csv.gz"
@@ -149,3 +152,117 @@ def test_mapsets_come_with_their_history_and_revisions(program: Program) -> None
     assert program.rows(facts)[0][:2] == (2, "approved")
     assert program.rows(facts)[0][3:] == (2, 2)
     assert states(program, "mapsets", str(path)) == {"unchanged": 1}
+
+
+def test_a_dry_run_an_atomic_failure_and_nonsense_leave_no_trace(program: Program) -> None:
+    path = program.folder / "regions.csv"
+    path.write_text("code,name,parent,valid_from\n99,Uji,,2023-02-30\n98,Uji,97,\n97,Uji,97,\n")
+    counts = states(program, "regions", str(path), "--dry-run", code=SOME_FAILED)
+    assert counts == {"failed": 3}
+    path.write_text("code,name,parent,valid_from\n99,Uji,,2023-02-28\n99.01,Uji,98,\n")
+    assert states(program, "regions", str(path), "--atomic", code=SOME_FAILED) == {
+        "created": 1,
+        "failed": 1,
+    }
+    assert program.rows("SELECT 1 FROM regionals WHERE code = '99'") == []
+    assert program.audit() == []
+    for wrong in (["--map", "kode"], ["--map", "kode=code"], ["--create-only", "--update-only"]):
+        ended = program.inside("import", "regions", str(path), *wrong, code=WRONG_USE)
+        assert "Traceback" not in ended.stderr
+    missing = program.inside("import", "regions", "no-such.csv", code=WRONG_USE)
+    assert "no-such.csv cannot be read" in missing.stderr
+
+
+def test_of_several_files_the_later_one_counts(program: Program) -> None:
+    first, second = program.folder / "2019.csv", program.folder / "2022.csv"
+    first.write_text("90,Provinsi Lama\n90.01,Kabupaten Satu\n90.02.01,Tak berkabupaten\n")
+    second.write_text(
+        "code;name;valid_from\n90;Provinsi Baru;2022-07-25\n90.01;Kabupaten Satu;besok\n90.02;;\n"
+    )
+    folder, report = program.folder / "mend", program.folder / "report.csv"
+    totals = states(
+        program, "regions", str(first), str(second), "--errors", str(folder), "--report",
+        str(report), code=SOME_FAILED,
+    )  # fmt: skip
+    assert totals == {"created": 3, "updated": 1, "failed": 2}
+    assert program.rows("SELECT name, valid_from::text FROM regionals WHERE code = '90'") == [
+        ("Provinsi Baru", "2022-07-25")
+    ]
+    assert [one.name for one in folder.iterdir()] == ["2022.csv"]
+    mended = (folder / "2022.csv").read_text()
+    assert mended == "code;name;valid_from\n90.01;Kabupaten Satu;besok\n90.02;;\n"
+    assert report.read_text().count("failed") == 2
+    (folder / "2022.csv").write_text(mended.replace("besok", "2022-07-25").replace(";;", ";Dua;"))
+    assert states(program, "regions", str(folder / "2022.csv")) == {"created": 1, "updated": 1}
+
+
+def test_lines_that_cannot_be_read_come_back_as_they_stood(program: Program) -> None:
+    path, mend = program.folder / "dinas.csv", program.folder / "mend.csv"
+    path.write_bytes(
+        b'name,email\n"Dinas "A,a@example.org\nDinas B,\xff\nDinas C,c@example.org,x\nDinas D\n'
+        b"Dinas E,e@example.org\n"
+    )
+    arguments = ("--encoding", "utf-8", "--errors", str(mend))
+    assert states(program, "organizations", str(path), *arguments, code=SOME_FAILED) == {
+        "created": 1,
+        "failed": 4,
+    }
+    kept = mend.read_bytes()
+    assert (
+        kept
+        == b'name,email\n"Dinas "A,a@example.org\nDinas B,\xff\nDinas C,c@example.org,x\nDinas D\n'
+    )
+    mend.write_bytes(
+        kept.replace(b'"Dinas "A', b"Dinas A").replace(b"\xff", b"b@example.org")
+        .replace(b",x\n", b"\n").replace(b"Dinas D\n", b"Dinas D,\n")
+    )  # fmt: skip
+    assert states(program, "organizations", str(mend)) == {"created": 4}
+    lines = program.folder / "dinas.jsonl"
+    lines.write_text('{"name": "Dinas F"}\n{"name": "Dinas G"\n[1]\n')
+    counts = states(program, "organizations", str(lines), "--errors", f"{lines}.gz", code=1)
+    assert counts == {"created": 1, "failed": 2}
+    with gzip.open(f"{lines}.gz", "rt") as file:
+        assert file.read() == '{"name": "Dinas G"\n[1]\n'
+
+
+def test_files_come_and_go_with_their_contents(program: Program, store: ObjectStore) -> None:
+    del store
+    folder = program.folder / "in"
+    folder.mkdir()
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(picture, "PNG")
+    (folder / "merah.png").write_bytes(picture.getvalue())
+    (folder / "palsu.png").write_bytes(b"<svg/>")
+    path = folder / "files.csv"
+    path.write_text(
+        "path,name,description\nmerah.png,Merah.png,Gambar\npalsu.png,,\nnone.png,,\n"
+        "../../../etc/passwd,passwd.txt,\n"
+    )
+    report = program.folder / "report.jsonl"
+    arguments = ("files", str(path), "--report", str(report))
+    assert states(program, *arguments, "--dry-run", code=SOME_FAILED) == {"created": 1, "failed": 3}
+    assert program.rows("SELECT 1 FROM files") == []
+    assert states(program, *arguments, code=SOME_FAILED) == {"created": 1, "failed": 3}
+    reasons = [row["errors"] for row in map(json.loads, report.read_text().splitlines())]
+    assert "No such file" in str(reasons[2])
+    assert "must lie in the folder" in str(reasons[3])
+    assert states(program, *arguments, code=SOME_FAILED) == {"unchanged": 1, "failed": 3}
+    output = program.folder / "out" / "files.jsonl"
+    output.parent.mkdir()
+    program.inside("export", "files", "-o", str(output))
+    (row,) = [json.loads(line) for line in output.read_text().splitlines()]
+    assert (output.parent / row["path"]).read_bytes() == picture.getvalue()
+    assert states(program, "files", str(output)) == {"unchanged": 1}
+    program.rows("DELETE FROM files")
+    assert states(program, "files", str(output)) == {"created": 1}
+    assert program.rows("SELECT id::text, name, description FROM files") == [
+        (row["id"], "Merah.png", "Gambar")
+    ]
+    (output.parent / row["path"]).write_bytes(picture.getvalue() + b"x")
+    assert states(program, "files", str(output), code=SOME_FAILED) == {"failed": 1}
+    (output.parent / row["path"]).write_bytes(picture.getvalue())
+    program.rows("DELETE FROM files")
+    gone = program(
+        "import", "files", str(output), code=UNAVAILABLE, MINIO_ENDPOINT_URL="http://127.0.0.1:9"
+    )
+    assert "does not answer" in gone.stderr
