@@ -91,7 +91,10 @@ def old_items() -> Items:
             "bukan objek",
         ],
         "users": [
-            {"id": key(20), "name": "Ani", "username": "ani", "email": "ani@lama.example.org", **user},
+            {
+                "id": key(20), "name": "Ani", "username": "ani", "email": "ani@lama.example.org",
+                **user,
+            },
             {
                 "id": key(21), "name": "Opa", "username": "opa", "email": "opa@lama.example.org",
                 **user, "role": legacy, "password": "hash",
@@ -99,7 +102,8 @@ def old_items() -> Items:
             {"id": key(22), "name": "W", "username": "Walidata", "email": "w@example.org", **user},
             {
                 "id": key(23), "name": "Ina", "username": "ina", "email": "ina@lama.example.org",
-                **user, "is_active": False, "profile_picture": f"http://x/api/files/{key(100)}/download",
+                **user, "is_active": False,
+                "profile_picture": f"http://x/api/files/{key(100)}/download",
             },
         ],
         "categories": [
@@ -149,7 +153,7 @@ def old_portal(**changes: Any) -> OldPortal:
     files = {
         key(100): ("image/png", picture()),
         key(101): ("image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
-        key(102): ("image/png", picture()[:-20]),
+        key(102): ("image/png", picture()[: picture().index(b"IDAT") + 8]),
         key(103): ("application/octet-stream", picture()),
     }
     secrets = {key(80): {"username": "gs", "password": SECRET, "port": 8080}}
@@ -324,8 +328,8 @@ def test_new_users_get_links_or_a_first_password(program: Program) -> None:
 
 
 def test_what_is_no_portal_or_no_login_is_said_in_a_sentence(program: Program) -> None:
-    def refusal(base: str, code: int, password: str = "Lama-2019!") -> str:
-        ended = program.inside(*words(base), code=code, SATUPETA_PASSWORD=password)
+    def refusal(base: str, code: int, typed: str = "Lama-2019!") -> str:
+        ended = program.inside(*words(base), code=code, SATUPETA_PASSWORD=typed)
         assert ended.stderr.startswith("satupeta: ")
         assert len(ended.stderr.splitlines()) == 1
         assert ended.stdout == ""
@@ -396,6 +400,39 @@ def test_a_list_that_lies_is_noticed_and_ends(program: Program) -> None:
         came = move(program, base, "--only", "categories", "--report", "r.jsonl")
     assert came == {"categories": {"created": 1, "failed": 1}}
     assert "60 records as it says, and 1 came" in (program.folder / "r.jsonl").read_text()
+
+
+def test_a_token_goes_to_nobody_else(program: Program) -> None:
+    thief = OldPortal({"categories": []})
+    seen: list[str] = []
+    with serving(thief) as elsewhere:
+        portal = old_portal()
+        portal.redirects["/api/categories"] = f"{elsewhere}/api/categories"
+        portal.redirects[f"/api/files/{key(100)}/download"] = f"{elsewhere}/api/files/x/download"
+        thief.before = seen.append  # type: ignore[assignment]
+        thief.files["x"] = ("image/png", picture())
+        with serving(portal) as base:
+            said = program.inside(*words(base), code=WRONG_USE, SATUPETA_PASSWORD="x").stderr
+            assert f"redirects to {elsewhere}; give that address" in said
+            portal.redirects["/api/news"] = portal.redirects.pop("/api/categories")
+            came = move(program, base, "--only", "news", "--only", "organizations")
+    assert came["news"] == {"failed": 1}
+    assert came["files"]["created"] == 1
+    assert seen == ["/api/files/x/download"]
+    assert thief.sent_tokens_with_files == []
+
+
+def test_a_dry_run_writes_nothing_and_says_the_same(
+    program: Program, settings: Settings, store: ObjectStore
+) -> None:
+    tables = ("organizations", "users", "files", "mapsets", "news", "credentials", "audit_log")
+    counting = " UNION ALL ".join(f"SELECT count(*) FROM {table}" for table in tables)
+    before = program.rows(counting)
+    with serving(old_portal()) as base:
+        tried = move(program, base, "--dry-run", "--reset-links", "links.csv")
+        assert program.rows(counting) == before
+        assert not (program.folder / "links.csv").exists()
+        assert move(program, base) == tried
 
 
 def test_this_very_system_is_unchanged(program: Program) -> None:
