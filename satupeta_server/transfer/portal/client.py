@@ -23,7 +23,7 @@ _RENEWED_AFTER_SECONDS = 600
 _EARLY_SECONDS = 60
 _MOST_REDIRECTS = 5
 _REDIRECTS = {301, 302, 303, 307, 308}
-_FIRST_TRIES = 3
+_FIRST_TRIES = 2
 _AGENT = {"User-Agent": "satupeta", "Accept": "application/json", "Accept-Encoding": "gzip"}
 
 
