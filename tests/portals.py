@@ -97,6 +97,7 @@ class OldPortal:
     largest_page: int = 50
     before: Callable[[str], int | None] = lambda _path: None
     """Looks at each path first; may wait, or give another status to answer with."""
+    knows_sort: bool = True
     redirects: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
@@ -137,6 +138,8 @@ class OldPortal:
         words = route.strip("/").split("/")
         if words == ["me"]:
             return _json({"id": "1", "name": "A", "role": {"name": "administrator"}})
+        if "sort" in query and not self.knows_sort:
+            return 422, "application/json", b'{"detail": "sort"}'
         if words[0] in self.items:
             return _json(self._found(words, query))
         return (200 if words[0] == "auth" else 404), "application/json", b"{}"
@@ -144,8 +147,10 @@ class OldPortal:
     def _found(self, words: list[str], query: dict[str, list[str]]) -> Any:
         rows = self.items[words[0]]
         if len(words) > 1:
-            found = next((one for one in rows if one["id"] == words[1]), {})
-            return {**found, "decrypted_data": self.secrets[words[1]]} if words[2:] else found
+            named = (one for one in rows if isinstance(one, dict) and one["id"] == words[1])
+            found = next(named, {})
+            secret = {"decrypted_data": self.secrets.get(words[1])}
+            return {**found, **secret} if words[2:] else found
         limit = min(int(query.get("limit", ["1000"])[0]), self.largest_page)
         offset = int(query.get("offset", ["0"])[0])
         page = rows[offset : offset + limit]
@@ -168,6 +173,8 @@ def serving(portal: OldPortal) -> Iterator[str]:
                 status, kind, content = portal.answer(self.path, self.headers, body)
                 target = portal.redirects.get(urlsplit(self.path).path)
                 self.send_response(302 if target else status)
+                if status == 429:
+                    self.send_header("Retry-After", "1")
                 if target:
                     self.send_header("Location", target)
                 self.send_header("Content-Type", kind)

@@ -402,6 +402,21 @@ def test_a_list_that_lies_is_noticed_and_ends(program: Program) -> None:
     assert "60 records as it says, and 1 came" in (program.folder / "r.jsonl").read_text()
 
 
+def test_a_portal_may_know_no_order_and_ask_for_patience(program: Program) -> None:
+    asked: list[float] = []
+
+    def busy_once(path: str) -> int | None:
+        asked.append(time.monotonic())
+        return 429 if len(asked) == 4 else None
+
+    portal = old_portal(knows_sort=False, before=busy_once)
+    with serving(portal) as base:
+        assert move(program, base, "--only", "map_projection_systems", code=DONE) == {
+            "map_projection_systems": {"mapped": 1}
+        }
+    assert asked[4] - asked[3] >= 1
+
+
 def test_a_token_goes_to_nobody_else(program: Program) -> None:
     thief = OldPortal({"categories": []})
     seen: list[str] = []
@@ -433,6 +448,50 @@ def test_a_dry_run_writes_nothing_and_says_the_same(
         assert program.rows(counting) == before
         assert not (program.folder / "links.csv").exists()
         assert move(program, base) == tried
+
+
+ODD: tuple[Any, ...] = (
+    [], {}, [None], {"id": None}, 5, -1.5, 10**30, True, "\0", "x" * 30_000, "\ud800", "0", "NaN",
+    "2024-13-45", "2024-01-01T00:00:00+15:59", "0001-01-01T00:00:00", "00000000-0000-0000-0000-0",
+    "01968B53-A910-7A67-BD10-975B8923B92E", ["a", 1, {}], {"name": []}, {"name": "x", "id": "y"},
+)  # fmt: skip
+
+
+@pytest.mark.long
+def test_no_value_is_too_odd(program: Program) -> None:
+    portal = old_portal(largest_page=1000)
+    number = 10_000
+    for resource, rows in portal.items.items():
+        base = dict(rows[0])
+        more: list[Any] = [None, [], 5]
+        for name in {*base, "thumbnail", "bounding_box", "temporal_start", "epoch", "valid_from"}:
+            for odd in ODD:
+                number += 1
+                fresh = {"id": key(number), "name": f"Aneh {number}"}
+                if resource == "users":
+                    fresh |= {"username": f"aneh{number}", "email": f"aneh{number}@example.org"}
+                more.append({**base, **fresh, name: odd})
+                portal.secrets[key(number)] = odd
+        rows += more
+    portal.items["histories"] = [
+        {
+            **{"id": key(90_000 + place * 100 + column), "mapset_id": key(1000), "notes": "a"},
+            **{"validation_type": "approved", "timestamp": DATES["created_at"], name: odd},
+        }
+        for place, odd in enumerate(ODD)
+        for column, name in enumerate(
+            ("mapset_id", "notes", "validation_type", "timestamp", "user")
+        )
+    ]
+    with serving(portal) as base_address:
+        first = move(program, base_address, "--report", "odd.jsonl")
+        again = move(program, base_address)
+    assert first["mapsets"]["created"] > 100
+    for resource, row in again.items():
+        assert "created" not in row, (resource, row)
+        assert row.get("unchanged", 0) == first[resource].get("created", 0) + first[resource].get(
+            "unchanged", 0
+        ), resource
 
 
 def test_this_very_system_is_unchanged(program: Program) -> None:

@@ -1,5 +1,6 @@
 """The other portal's API: logging in, reading lists and records, fetching files."""
 
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -136,8 +137,8 @@ class PortalClient:
             answer = await self._authorised(address)
         _refuse_status(answer.status, _bare(path))
         try:
-            return orjson.loads(answer.body)
-        except orjson.JSONDecodeError:
+            return _parsed(answer.body)
+        except (ValueError, RecursionError):
             raise UnreadableError(f"{_bare(path)} gives no JSON.") from None
 
     async def download(self, file_id: object, target: Path, largest: int) -> Download:
@@ -216,10 +217,18 @@ def _renewal(expires_at: object) -> float:
     return now + _RENEWED_AFTER_SECONDS
 
 
+def _parsed(body: bytes) -> Any:
+    """Parse JSON; one bad letter or number must not cost the whole page."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body)
+
+
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        content = _parsed(body)
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
