@@ -18,7 +18,7 @@ EXITS = {
     Exit.SOME_FAILED: "Some of it failed, or (doctor, db check) something is wrong.",
     Exit.WRONG_USE: "Wrong use: an option, a value or a name; what the API would refuse, too.",
     Exit.CONFIGURATION: "The settings are not possible, or the tables are of another version.",
-    Exit.UNAVAILABLE: "The database or the object store does not answer.",
+    Exit.UNAVAILABLE: "The database, the object store or the other portal does not answer.",
     Exit.INTERRUPTED: "Interrupted by Ctrl-C, or a question was answered with no.",
 }
 

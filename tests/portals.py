@@ -18,6 +18,7 @@ from satupeta_server import database
 from satupeta_server.embedded import Addresses
 from satupeta_server.models.mapsets import MapsetHistory
 from satupeta_server.models.news import News
+from satupeta_server.models.users import User
 from satupeta_server.seed.sample import load_sample
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
@@ -78,8 +79,6 @@ def second_instance(addresses: Addresses, folder: Path) -> Iterator[tuple[Settin
 
 
 def _a_user() -> uuid.UUID:
-    from satupeta_server.models.users import User
-
     user_id: uuid.UUID = User.get(User.username == "walidata").id
     return user_id
 
@@ -98,11 +97,13 @@ class OldPortal:
     largest_page: int = 50
     before: Callable[[str], int | None] = lambda _path: None
     """Looks at each path first; may wait, or give another status to answer with."""
+    knows_sort: bool = True
+    redirects: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
     sent_tokens_with_files: list[str] = field(default_factory=list)
 
-    def answer(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, str, bytes]:
+    def answer(self, path: str, headers: Any, body: bytes) -> tuple[int, str, bytes]:
         """Answer one request: status, type, content."""
         parts = urlsplit(path)
         self.asked.append(parts.path)
@@ -110,7 +111,7 @@ class OldPortal:
         if status is not None:
             return status, "application/json", b'{"detail": "gangguan"}'
         route = parts.path.removeprefix("/api")
-        if not parts.path.startswith("/api"):
+        if route == parts.path:
             return 200, "text/html", b"<html>Portal</html>"
         if route == "/auth/login":
             return self._login(body)
@@ -118,11 +119,8 @@ class OldPortal:
             self.sent_tokens_with_files += filter(None, [headers.get("Authorization")])
             kind, content = self.files.get(route.split("/")[2], ("", b""))
             return (200, kind, content) if kind else (404, "application/json", b"{}")
-        if method != "GET":
-            return 200, "application/json", b"{}"
-        if headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
-            return 401, "application/json", b'{"detail": "Not authenticated"}'
-        return self._resource(route, parse_qs(parts.query))
+        token = headers.get("Authorization", "").removeprefix("Bearer ")
+        return self._resource(route, parse_qs(parts.query), is_known=token in self.tokens)
 
     def _login(self, body: bytes) -> tuple[int, str, bytes]:
         if b"multipart" in body or self.password.encode() not in body:
@@ -132,22 +130,31 @@ class OldPortal:
         content = {"access_token": token, "refresh_token": "r", "expires_at": time.time() + 900}
         return 200, "application/json", json.dumps(content).encode()
 
-    def _resource(self, route: str, query: dict[str, list[str]]) -> tuple[int, str, bytes]:
+    def _resource(
+        self, route: str, query: dict[str, list[str]], *, is_known: bool
+    ) -> tuple[int, str, bytes]:
+        if not is_known:
+            return 401, "application/json", b'{"detail": "Not authenticated"}'
         words = route.strip("/").split("/")
         if words == ["me"]:
             return _json({"id": "1", "name": "A", "role": {"name": "administrator"}})
-        if words[-1] == "decrypted":
-            (found,) = [one for one in self.items["credentials"] if one["id"] == words[1]]
-            return _json({**found, "decrypted_data": self.secrets[words[1]]})
-        rows = self.items.get(words[0])
-        if rows is None:
-            return 404, "application/json", b'{"detail": "Not Found"}'
-        if len(words) == 2:
-            return _json(next((one for one in rows if one["id"] == words[1]), {}))
+        if "sort" in query and not self.knows_sort:
+            return 422, "application/json", b'{"detail": "sort"}'
+        if words[0] in self.items:
+            return _json(self._found(words, query))
+        return (200 if words[0] == "auth" else 404), "application/json", b"{}"
+
+    def _found(self, words: list[str], query: dict[str, list[str]]) -> Any:
+        rows = self.items[words[0]]
+        if len(words) > 1:
+            named = (one for one in rows if isinstance(one, dict) and one["id"] == words[1])
+            found = next(named, {})
+            secret = {"decrypted_data": self.secrets.get(words[1])}
+            return {**found, **secret} if words[2:] else found
         limit = min(int(query.get("limit", ["1000"])[0]), self.largest_page)
         offset = int(query.get("offset", ["0"])[0])
         page = rows[offset : offset + limit]
-        return _json({"items": page, "total": len(rows), "has_more": offset + limit < len(rows)})
+        return {"items": page, "total": len(rows), "has_more": offset + limit < len(rows)}
 
 
 def _json(content: Any) -> tuple[int, str, bytes]:
@@ -163,8 +170,13 @@ def serving(portal: OldPortal) -> Iterator[str]:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length)
             with contextlib.suppress(OSError):
-                status, kind, content = portal.answer(self.command, self.path, self.headers, body)
-                self.send_response(status)
+                status, kind, content = portal.answer(self.path, self.headers, body)
+                target = portal.redirects.get(urlsplit(self.path).path)
+                self.send_response(302 if target else status)
+                if status == 429:
+                    self.send_header("Retry-After", "1")
+                if target:
+                    self.send_header("Location", target)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()

@@ -91,7 +91,10 @@ def old_items() -> Items:
             "bukan objek",
         ],
         "users": [
-            {"id": key(20), "name": "Ani", "username": "ani", "email": "ani@lama.example.org", **user},
+            {
+                "id": key(20), "name": "Ani", "username": "ani", "email": "ani@lama.example.org",
+                **user,
+            },
             {
                 "id": key(21), "name": "Opa", "username": "opa", "email": "opa@lama.example.org",
                 **user, "role": legacy, "password": "hash",
@@ -99,7 +102,8 @@ def old_items() -> Items:
             {"id": key(22), "name": "W", "username": "Walidata", "email": "w@example.org", **user},
             {
                 "id": key(23), "name": "Ina", "username": "ina", "email": "ina@lama.example.org",
-                **user, "is_active": False, "profile_picture": f"http://x/api/files/{key(100)}/download",
+                **user, "is_active": False,
+                "profile_picture": f"http://x/api/files/{key(100)}/download",
             },
         ],
         "categories": [
@@ -149,7 +153,7 @@ def old_portal(**changes: Any) -> OldPortal:
     files = {
         key(100): ("image/png", picture()),
         key(101): ("image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
-        key(102): ("image/png", picture()[:-20]),
+        key(102): ("image/png", picture()[: picture().index(b"IDAT") + 8]),
         key(103): ("application/octet-stream", picture()),
     }
     secrets = {key(80): {"username": "gs", "password": SECRET, "port": 8080}}
@@ -324,8 +328,8 @@ def test_new_users_get_links_or_a_first_password(program: Program) -> None:
 
 
 def test_what_is_no_portal_or_no_login_is_said_in_a_sentence(program: Program) -> None:
-    def refusal(base: str, code: int, password: str = "Lama-2019!") -> str:
-        ended = program.inside(*words(base), code=code, SATUPETA_PASSWORD=password)
+    def refusal(base: str, code: int, typed: str = "Lama-2019!") -> str:
+        ended = program.inside(*words(base), code=code, SATUPETA_PASSWORD=typed)
         assert ended.stderr.startswith("satupeta: ")
         assert len(ended.stderr.splitlines()) == 1
         assert ended.stdout == ""
@@ -396,6 +400,98 @@ def test_a_list_that_lies_is_noticed_and_ends(program: Program) -> None:
         came = move(program, base, "--only", "categories", "--report", "r.jsonl")
     assert came == {"categories": {"created": 1, "failed": 1}}
     assert "60 records as it says, and 1 came" in (program.folder / "r.jsonl").read_text()
+
+
+def test_a_portal_may_know_no_order_and_ask_for_patience(program: Program) -> None:
+    asked: list[float] = []
+
+    def busy_once(path: str) -> int | None:
+        asked.append(time.monotonic())
+        return 429 if len(asked) == 4 else None
+
+    portal = old_portal(knows_sort=False, before=busy_once)
+    with serving(portal) as base:
+        assert move(program, base, "--only", "map_projection_systems", code=DONE) == {
+            "map_projection_systems": {"mapped": 1}
+        }
+    assert asked[4] - asked[3] >= 1
+
+
+def test_a_token_goes_to_nobody_else(program: Program) -> None:
+    thief = OldPortal({"categories": []})
+    seen: list[str] = []
+    with serving(thief) as elsewhere:
+        portal = old_portal()
+        portal.redirects["/api/categories"] = f"{elsewhere}/api/categories"
+        portal.redirects[f"/api/files/{key(100)}/download"] = f"{elsewhere}/api/files/x/download"
+        thief.before = seen.append  # type: ignore[assignment]
+        thief.files["x"] = ("image/png", picture())
+        with serving(portal) as base:
+            said = program.inside(*words(base), code=WRONG_USE, SATUPETA_PASSWORD="x").stderr
+            assert f"redirects to {elsewhere}; give that address" in said
+            portal.redirects["/api/news"] = portal.redirects.pop("/api/categories")
+            came = move(program, base, "--only", "news", "--only", "organizations")
+    assert came["news"] == {"failed": 1}
+    assert came["files"]["created"] == 1
+    assert seen == ["/api/files/x/download"]
+    assert thief.sent_tokens_with_files == []
+
+
+def test_a_dry_run_writes_nothing_and_says_the_same(
+    program: Program, settings: Settings, store: ObjectStore
+) -> None:
+    tables = ("organizations", "users", "files", "mapsets", "news", "credentials", "audit_log")
+    counting = " UNION ALL ".join(f"SELECT count(*) FROM {table}" for table in tables)
+    before = program.rows(counting)
+    with serving(old_portal()) as base:
+        tried = move(program, base, "--dry-run", "--reset-links", "links.csv")
+        assert program.rows(counting) == before
+        assert not (program.folder / "links.csv").exists()
+        assert move(program, base) == tried
+
+
+ODD: tuple[Any, ...] = (
+    [], {}, [None], {"id": None}, 5, -1.5, 10**30, True, "\0", "x" * 30_000, "\ud800", "0", "NaN",
+    "2024-13-45", "2024-01-01T00:00:00+15:59", "0001-01-01T00:00:00", "00000000-0000-0000-0000-0",
+    "01968B53-A910-7A67-BD10-975B8923B92E", ["a", 1, {}], {"name": []}, {"name": "x", "id": "y"},
+)  # fmt: skip
+
+
+@pytest.mark.long
+def test_no_value_is_too_odd(program: Program) -> None:
+    portal = old_portal(largest_page=1000)
+    number = 10_000
+    for resource, rows in portal.items.items():
+        base = dict(rows[0])
+        more: list[Any] = [None, [], 5]
+        for name in {*base, "thumbnail", "bounding_box", "temporal_start", "epoch", "valid_from"}:
+            for odd in ODD:
+                number += 1
+                fresh = {"id": key(number), "name": f"Aneh {number}"}
+                if resource == "users":
+                    fresh |= {"username": f"aneh{number}", "email": f"aneh{number}@example.org"}
+                more.append({**base, **fresh, name: odd})
+                portal.secrets[key(number)] = odd
+        rows += more
+    portal.items["histories"] = [
+        {
+            **{"id": key(90_000 + place * 100 + column), "mapset_id": key(1000), "notes": "a"},
+            **{"validation_type": "approved", "timestamp": DATES["created_at"], name: odd},
+        }
+        for place, odd in enumerate(ODD)
+        for column, name in enumerate(
+            ("mapset_id", "notes", "validation_type", "timestamp", "user")
+        )
+    ]
+    with serving(portal) as base_address:
+        first = move(program, base_address, "--report", "odd.jsonl")
+        again = move(program, base_address)
+    assert first["mapsets"]["created"] > 100
+    for resource, row in again.items():
+        assert "created" not in row, (resource, row)
+        assert row.get("unchanged", 0) == first[resource].get("created", 0) + first[resource].get(
+            "unchanged", 0
+        ), resource
 
 
 def test_this_very_system_is_unchanged(program: Program) -> None:

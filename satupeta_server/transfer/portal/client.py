@@ -1,5 +1,6 @@
 """The other portal's API: logging in, reading lists and records, fetching files."""
 
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ _RENEWED_AFTER_SECONDS = 600
 _EARLY_SECONDS = 60
 _MOST_REDIRECTS = 5
 _REDIRECTS = {301, 302, 303, 307, 308}
-_FIRST_TRIES = 3
+_FIRST_TRIES = 2
 _AGENT = {"User-Agent": "satupeta", "Accept": "application/json", "Accept-Encoding": "gzip"}
 
 
@@ -136,8 +137,8 @@ class PortalClient:
             answer = await self._authorised(address)
         _refuse_status(answer.status, _bare(path))
         try:
-            return orjson.loads(answer.body)
-        except orjson.JSONDecodeError:
+            return _parsed(answer.body)
+        except (ValueError, RecursionError):
             raise UnreadableError(f"{_bare(path)} gives no JSON.") from None
 
     async def download(self, file_id: object, target: Path, largest: int) -> Download:
@@ -216,10 +217,18 @@ def _renewal(expires_at: object) -> float:
     return now + _RENEWED_AFTER_SECONDS
 
 
+def _parsed(body: bytes) -> Any:
+    """Parse JSON; one bad letter or number must not cost the whole page."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body)
+
+
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        content = _parsed(body)
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError, SSLError
 
 from satupeta_server.errors import UnreachableError
 from satupeta_server.tasks import Threads
-from satupeta_server.transfer.portal.addresses import host_of
+from satupeta_server.transfer.portal.addresses import origin_of
 
 TRIES = 5
 FIRST_PAUSE_SECONDS = 0.5
@@ -154,11 +154,11 @@ def _asked_pause(headers: Mapping[str, str]) -> float:
 
 def unreachable(address: str, cause: Exception | int) -> UnreachableError:
     """Make the error of a portal that does not answer, ready to be raised."""
-    host = host_of(address)
+    place = "://".join(origin_of(address))
     if isinstance(cause, int):
-        return UnreachableError(f"{host} is disturbed: it answers {cause}. Try again later.")
+        return UnreachableError(f"{place} is disturbed: it answers {cause}. Run it again later.")
     if isinstance(cause, SSLError):
-        return UnreachableError(f"{host} has no certificate that can be trusted: {cause.args[0]}.")
-    return UnreachableError(
-        f"{host} does not answer ({type(cause).__name__}). What has come stays; run it again."
-    )
+        reason = f"{place} has no encryption that can be trusted: {cause.args[0]}."
+        return UnreachableError(f"{reason} An address without any begins with http://.")
+    kind = type(cause).__name__
+    return UnreachableError(f"{place} does not answer ({kind}). Run it again once it does.")

@@ -50,11 +50,16 @@ class Entry:
         """Give the line of a report."""
         return {
             "resource": self.resource,
-            "id": None if self.id is None else str(self.id),
-            "name": self.name,
+            "id": _writable(self.id),
+            "name": _writable(self.name),
             "outcome": self.fate.value,
-            "reason": self.reason or None,
+            "reason": _writable(self.reason or None),
         }
+
+
+def _writable(value: object) -> str | None:
+    """Give a text without the halves of letters that no file can hold."""
+    return None if value is None else str(value).encode("utf-8", "replace").decode()
 
 
 REPORT_COLUMNS = ("resource", "id", "name", "outcome", "reason")

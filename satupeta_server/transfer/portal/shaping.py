@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from satupeta_server.messages import Message
 from satupeta_server.models.regionals import Regional
 from satupeta_server.models.users import SYSTEM_USER_ID
-from satupeta_server.queries.values import ValueProblem, parse_uuid
+from satupeta_server.queries.values import ValueProblem, is_storable, parse_uuid
 from satupeta_server.services.news import DEEPEST, is_too_deep, sanitised
 from satupeta_server.transfer.portal.addresses import FileAddresses, file_id
 from satupeta_server.transfer.portal.client import PortalClient, UnreadableError
@@ -100,7 +100,7 @@ def _pictures(draft: Draft, resource: Resource) -> list[uuid.UUID]:
 async def _finish_news(around: Surroundings, drafts: Sequence[Draft]) -> None:
     for draft in drafts:
         html = draft.body.get("description")
-        if not isinstance(html, str):
+        if not isinstance(html, str) or not is_storable(html):
             continue
         missing = [
             one for one in set(around.addresses.ids_in(html)) if not around.files.is_here(one)
