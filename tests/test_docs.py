@@ -15,12 +15,14 @@ import click
 import pytest
 
 from satupeta_cli.__main__ import cli
+from satupeta_cli.commands.import_ import KINDS as IMPORTED
 from satupeta_cli.options import PASSWORD_VARIABLE
 from satupeta_server import errors, models
 from satupeta_server.models.base import BaseModel
 from satupeta_server.routes import PREFIX, ROUTES
 from satupeta_server.server import GRACE_SECONDS
 from satupeta_server.settings import Settings
+from satupeta_server.transfer.kinds import KINDS
 from tests.conftest import Api
 from tests.docs_tables import DOCS, PAGES, ROOT
 from tests.world import PASSWORD, USERS
@@ -109,6 +111,17 @@ def test_every_dependency_stands_in_the_docs() -> None:
     names = {re.split(r"[<>=!~\[; ]", one)[0].lower() for one in required}
     rows = re.findall(r"^\| (`.+?) \|", read(DOCS / "dependencies.md"), re.MULTILINE)
     assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} == names
+
+
+def test_every_kind_of_import_stands_in_the_docs_with_its_columns() -> None:
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \| (.+?) \| (.+) \|$", read(DOCS / "importing.md"), re.MULTILINE
+    )
+    documented = {kind: (key, set(re.findall(r"\w+", columns))) for kind, key, columns in rows}
+    assert {kind: key for kind, (key, _) in documented.items()} == IMPORTED
+    for kind, (_, words) in documented.items():
+        assert set(KINDS[kind].columns) <= words, kind
+        assert KINDS[kind].extra_columns <= words, kind
 
 
 def test_every_command_stands_in_the_docs() -> None:
