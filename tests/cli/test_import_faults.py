@@ -48,10 +48,12 @@ def regions(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def in_the_middle(program: Program, path: Path) -> Iterator["subprocess.Popen[str]"]:
+def in_the_middle(
+    program: Program, path: Path, kind: str = "regions", table: str = "regionals"
+) -> Iterator["subprocess.Popen[str]"]:
     """An import that has stored some batches and waits for a lock that we hold."""
     process = subprocess.Popen(
-        [*SATUPETA, "import", "regions", str(path), "--json"],
+        [*SATUPETA, "import", kind, str(path), "--json"],
         cwd=program.folder,
         env=program.environment,
         stdout=subprocess.PIPE,
@@ -68,7 +70,7 @@ def in_the_middle(program: Program, path: Path) -> Iterator["subprocess.Popen[st
             assert time.monotonic() < deadline
             time.sleep(0.02)
         with holder.cursor() as cursor:
-            cursor.execute("LOCK TABLE regionals IN EXCLUSIVE MODE")
+            cursor.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
         assert process.poll() is None, "it was over before it could be interrupted"
         yield process
     finally:
@@ -79,8 +81,8 @@ def in_the_middle(program: Program, path: Path) -> Iterator["subprocess.Popen[st
         process.communicate()
 
 
-def kill(program: Program, process: "subprocess.Popen[str]") -> int:
-    del program
+def kill(program: Program, process: "subprocess.Popen[str]", server: str) -> int:
+    del program, server
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     _, alive = psutil.wait_procs(children, timeout=10)
@@ -88,7 +90,8 @@ def kill(program: Program, process: "subprocess.Popen[str]") -> int:
     return -signal.SIGKILL
 
 
-def interrupt(program: Program, process: "subprocess.Popen[str]") -> int:
+def interrupt(program: Program, process: "subprocess.Popen[str]", server: str) -> int:
+    del server
     # Ctrl-C reaches the whole group of the terminal.
     os.killpg(process.pid, signal.SIGINT)
     time.sleep(0.5)
@@ -104,35 +107,31 @@ def end_statements(program: Program) -> None:
     )
 
 
-def take_the_database_away(program: Program, process: "subprocess.Popen[str]") -> int:
+def take_the_database_away(program: Program, process: "subprocess.Popen[str]", server: str) -> int:
     del process
     name = urlsplit(program.settings.database_url.get_secret_value()).path[1:]  # type: ignore[union-attr]
-    execute(SERVER[0], f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    execute(server, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     try:
         execute(
-            SERVER[0],
+            server,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             f" WHERE datname = '{name}' AND application_name LIKE 'satupeta%'",
         )
         time.sleep(2)
     finally:
-        execute(SERVER[0], f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        execute(server, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     return UNAVAILABLE
-
-
-SERVER: list[str] = []
 
 
 @pytest.mark.parametrize("cut", [kill, interrupt, take_the_database_away])
 def test_what_is_interrupted_goes_on_with_resume(
     program: Program, regions: Path, addresses: Addresses, cut: Any
 ) -> None:
-    SERVER[:] = [addresses.database_url or ""]
     before = program.rows("SELECT count(*) FROM regionals")[0][0]
     with in_the_middle(program, regions) as process:
         second = program("import", "regions", str(regions), "--resume", code=WRONG_USE)
         assert "is running" in second.stderr
-        expected = cut(program, process)
+        expected = cut(program, process, addresses.database_url or "")
         _, told = process.communicate(timeout=30)
     assert process.returncode == expected, told
     if expected > 0:
@@ -162,6 +161,46 @@ def test_what_is_interrupted_goes_on_with_resume(
     assert finished == [(1, 1, 0)]
     again = json.loads(program("import", "regions", str(regions), "--resume", "--json").stdout)
     assert again["unchanged"] == ROWS
+
+
+def test_kinds_that_are_stored_row_by_row_go_on_too(program: Program, tmp_path: Path) -> None:
+    path = tmp_path / "organizations.csv"
+    lines = "".join(f"Uji {number},\n" for number in range(900))
+    path.write_text(f"name,email\n{lines}Dinas Akhir,bukan surel\n", encoding="utf-8")
+    with in_the_middle(program, path, "organizations", "organizations") as process:
+        kill(program, process, "")
+    stored = program.rows("SELECT count(*) FROM organizations WHERE name LIKE 'Uji %'")[0][0]
+    assert 0 < stored < 900
+    assert stored % 200 == 0
+    arguments = ("import", "organizations", str(path), "--resume", "--json")
+    totals = json.loads(program(*arguments, code=SOME_FAILED).stdout)
+    assert totals["created"] == 900
+    assert totals["failed"] == 1
+
+
+@pytest.mark.long
+def test_a_line_of_two_gigabytes_is_refused_with_little_memory(
+    program: Program, tmp_path: Path
+) -> None:
+    path = tmp_path / "huge.jsonl.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(b'{"name": "Dinas Satu"}\n{"name": "')
+        for _ in range(2048):
+            file.write(b"x" * (1 << 20))
+        file.write(b'"}\n')
+    limited = 'ulimit -v 3000000; exec "$@"'
+    ended = subprocess.run(
+        ["bash", "-c", limited, "-", *SATUPETA, "import", "organizations", str(path), "--json"],
+        cwd=program.folder,
+        env=program.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert ended.returncode == SOME_FAILED, ended
+    assert "line 2 is longer than" in ended.stderr
+    assert json.loads(ended.stdout)["created"] == 1
 
 
 def test_a_file_that_ends_early_keeps_what_stood_before(program: Program, regions: Path) -> None:
