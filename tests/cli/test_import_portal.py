@@ -138,7 +138,7 @@ def old_items() -> Items:
             mapset(2002, status_validation="draf", layer_url="tidak ada", coverage_area="dunia"),
             mapset(2003, producer={"id": key(11), "name": "Dinas Pekerjaan Umum"}),
             mapset(2004, name="x" * 300),
-            mapset(2005, classification={"id": key(51), "name": "Internal", "is_secret": True}),
+            mapset(2005, classification={"id": key(51), "name": "Internal"}),
         ],
         "news": [
             {
@@ -462,36 +462,53 @@ def test_no_value_is_too_odd(program: Program) -> None:
     portal = old_portal(largest_page=1000)
     number = 10_000
     for resource, rows in portal.items.items():
-        base = dict(rows[0])
+        known = dict(rows[0])
         more: list[Any] = [None, [], 5]
-        for name in {*base, "thumbnail", "bounding_box", "temporal_start", "epoch", "valid_from"}:
+        for name in {*known, "thumbnail", "bounding_box", "temporal_start", "epoch", "valid_from"}:
             for odd in ODD:
                 number += 1
                 fresh = {"id": key(number), "name": f"Aneh {number}"}
                 if resource == "users":
                     fresh |= {"username": f"aneh{number}", "email": f"aneh{number}@example.org"}
-                more.append({**base, **fresh, name: odd})
+                more.append({**known, **fresh, name: odd})
                 portal.secrets[key(number)] = odd
-        rows += more
+        rows.extend(more)
     portal.items["histories"] = [
         {
-            **{"id": key(90_000 + place * 100 + column), "mapset_id": key(1000), "notes": "a"},
-            **{"validation_type": "approved", "timestamp": DATES["created_at"], name: odd},
+            "id": key(90_000 + place * 100 + column),
+            "mapset_id": key(1000),
+            "notes": "a",
+            "validation_type": "approved",
+            "timestamp": DATES["created_at"],
+            name: odd,
         }
         for place, odd in enumerate(ODD)
         for column, name in enumerate(
             ("mapset_id", "notes", "validation_type", "timestamp", "user")
         )
     ]
-    with serving(portal) as base_address:
-        first = move(program, base_address, "--report", "odd.jsonl")
-        again = move(program, base_address)
+    with serving(portal) as base:
+        first = move(program, base, "--report", "odd.jsonl")
+        again = move(program, base)
     assert first["mapsets"]["created"] > 100
     for resource, row in again.items():
         assert "created" not in row, (resource, row)
         assert row.get("unchanged", 0) == first[resource].get("created", 0) + first[resource].get(
             "unchanged", 0
         ), resource
+
+
+def test_what_is_secret_there_never_becomes_public_here(program: Program) -> None:
+    portal = old_portal()
+    (ours,) = program.rows("SELECT id::text FROM classifications WHERE is_open")[0]
+    portal.items["classifications"] = [{"id": ours, "name": "Publik", "is_secret": True}]
+    portal.items["mapsets"] = [mapset(1, classification={"id": ours, "name": "Publik"})]
+    with serving(portal) as base:
+        came = move(program, base)
+        assert came["classifications"] == came["mapsets"] == {"failed": 1}
+        del portal.items["classifications"]
+        portal.items["mapsets"] = [mapset(1, classification={"id": key(51), "name": "Publik"})]
+        assert move(program, base, "--only", "mapsets")["mapsets"] == {"failed": 1}
 
 
 def test_this_very_system_is_unchanged(program: Program) -> None:

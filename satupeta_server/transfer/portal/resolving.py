@@ -68,6 +68,11 @@ class Resolver:
 
     def __init__(self) -> None:
         self._mapped: dict[str, dict[uuid.UUID, uuid.UUID]] = {name: {} for name in RESOURCES}
+        self._refused: set[uuid.UUID] = set()
+
+    def refuse(self, theirs: uuid.UUID) -> None:
+        """Let nothing here stand for a record there, whatever it is called."""
+        self._refused.add(theirs)
 
     def map(self, resource: str, theirs: uuid.UUID, ours: uuid.UUID) -> None:
         """Let a record here stand for one there."""
@@ -86,6 +91,7 @@ class Resolver:
         # A role is known by its name alone: the same id might be that of a mightier one.
         is_by_name = target == "roles"
         ours = {one: mapped.get(one, one) for one in ids if one in mapped or not is_by_name}
+        ours = {theirs: one for theirs, one in ours.items() if theirs not in self._refused}
         living = await living_ids(RESOURCES[target].model, set(ours.values()))
         return {theirs: one for theirs, one in ours.items() if one in living}
 
@@ -122,7 +128,9 @@ class Resolver:
         self, target: str, key: uuid.UUID | None, embedded: Mapping[str, Any]
     ) -> uuid.UUID | None:
         resource = RESOURCES[target]
-        if not resource.is_mapped or not embedded:
+        if not resource.is_mapped or not embedded or key in self._refused:
+            return None
+        if not all(isinstance(embedded.get(name), bool) for name in resource.must_agree):
             return None
         owners = await Owners.of(resource, [embedded])
         owner = owners.owner(embedded)

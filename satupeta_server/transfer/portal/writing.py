@@ -79,6 +79,9 @@ class Writer:
             return draft.entry(Fate.UNCHANGED)
         if not self._may_update:
             text = f"It differs here: {', '.join(different)}."
+            if set(different) & set(self.resource.must_agree):
+                self._resolver.refuse(row.id)
+                return draft.failed(f"{text} What has it there does not come.")
             return draft.entry(Fate.SKIPPED, **{"": [text]})
         return await self._attempt(draft, Fate.UPDATED, self._update(draft, row, different))
 
@@ -116,6 +119,7 @@ class Writer:
         against = await disagreement(self.resource, other, draft.values)
         if against:
             text = f"Another one here has the same name and differs: {', '.join(against)}."
+            self._resolver.refuse(theirs)
             return draft.failed(text)
         self._resolver.map(self.resource.name, theirs, other)
         if other == theirs:
