@@ -44,7 +44,7 @@ def back_up(
     path = _path(file)
     if path is None and sys.stdout.isatty():
         raise click.UsageError("A backup is not for a terminal; name a file, or use a pipe.")
-    if path is not None and path.exists():
+    if path is not None and path.is_file():
         confirm(f"{path} exists. Replace it?", yes=yes)
     with refusals():
         made = _write(context, settings, path, with_objects=with_objects)

@@ -17,7 +17,6 @@ from satupeta_server.maintenance.backup_format import (
     OBJECTS,
     SUMMARY,
     TABLES,
-    TYPE_HEADER,
     Advance,
     BackupWriter,
     Manifest,
@@ -142,10 +141,9 @@ class Backup:
                         self._missing(one.named.name)
                         continue
                     with one.content as content:
-                        named = one.named
-                        headers = {TYPE_HEADER: named.content_type}
-                        name = OBJECTS + named.name
-                        self._writer.add(name, content, named.size, named.checksum, **headers)
+                        named, name = one.named, OBJECTS + one.named.name
+                        said = {"content_type": named.content_type}
+                        self._writer.add(name, content, named.size, named.checksum, **said)
                     self.summary.objects += 1
                     self.summary.object_bytes += named.size
         finally:

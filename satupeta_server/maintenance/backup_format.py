@@ -23,7 +23,8 @@ MANIFEST, SUMMARY, CHECKSUMS, SEAL = (
     "manifest.json", "summary.json", "checksums.sha256", "seal.sha256",
 )  # fmt: skip
 TABLES, OBJECTS = "tables/", "objects/"
-CHECKSUM_HEADER, TYPE_HEADER = "SATUPETA.sha256", "SATUPETA.type"
+_HEADER = "comment"
+"""The one keyword of pax that any tar passes over in silence; it holds what we say of a member."""
 COPY_BYTES = 1 << 20
 SPOOL_BYTES = 1 << 20
 _BLOCK = 512
@@ -92,10 +93,10 @@ class BackupWriter:
         self._checksums = spool_file()
         self.size = 0
 
-    def add(self, name: str, content: BinaryIO, size: int, checksum: str, **headers: str) -> None:
+    def add(self, name: str, content: BinaryIO, size: int, checksum: str, **more: str) -> None:
         """Write a member, of which size and SHA-256 are known already."""
         info = _member(name, size, self._moment)
-        info.pax_headers = {CHECKSUM_HEADER: checksum, **headers}
+        info.pax_headers = {_HEADER: json.dumps({"sha256": checksum, **more})}
         self._write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
         while chunk := content.read(COPY_BYTES):
             self._write(chunk)
@@ -200,7 +201,7 @@ class BackupFile:
         """Name the first member whose own checksum is wrong."""
         with contextlib.suppress(tarfile.TarError, ValueError, OSError, FailedError):
             for info in self.members():
-                expected = info.pax_headers.get(CHECKSUM_HEADER)
+                expected = said_of(info).get("sha256")
                 digest, content = hashlib.sha256(), self.open(info)
                 while expected and (chunk := content.read(COPY_BYTES)):
                     digest.update(chunk)
@@ -244,6 +245,12 @@ def opened(path: Path | None, standard_input: BinaryIO | None) -> Iterator[Backu
         except OSError as error:
             raise InputError(f"{name} cannot be read: {error.strerror}.") from None
         yield BackupFile(file, name)
+
+
+def said_of(info: tarfile.TarInfo) -> dict[str, str]:
+    """Give what the backup says of a member: its ``sha256``, and an object's ``content_type``."""
+    said: dict[str, str] = json.loads(info.pax_headers.get(_HEADER, "{}"))
+    return said
 
 
 def _spooled(content: BinaryIO) -> Any:

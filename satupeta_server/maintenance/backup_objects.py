@@ -13,11 +13,10 @@ from typing import BinaryIO, cast
 
 from satupeta_server.errors import NotFoundError, UnavailableError
 from satupeta_server.maintenance.backup_format import (
-    CHECKSUM_HEADER,
     OBJECTS,
-    TYPE_HEADER,
     BackupFile,
     Slice,
+    said_of,
     spool_file,
 )
 from satupeta_server.maintenance.side_by_side import Stop, side_by_side
@@ -130,9 +129,8 @@ def _kept(backup: BackupFile) -> Iterator[_Kept]:
 
 
 def _described(info: tarfile.TarInfo) -> Named:
-    headers = info.pax_headers
-    name = info.name.removeprefix(OBJECTS)
-    return Named(name, info.size, headers[CHECKSUM_HEADER], headers[TYPE_HEADER])
+    said, name = said_of(info), info.name.removeprefix(OBJECTS)
+    return Named(name, info.size, said["sha256"], said["content_type"])
 
 
 def _is_there(store: ObjectStore, named: Named, stop: Stop) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from psycopg2 import sql
+
 from satupeta_server import migrating
 from satupeta_server.errors import InputError
 from satupeta_server.maintenance import catalog
@@ -85,15 +87,21 @@ def server(settings: Settings) -> Server:
 def tables(settings: Settings) -> list[dict[str, object]]:
     """Give each table with its size in bytes, indexes included, and about how many rows it has."""
     with transaction(settings, is_snapshot=True) as cursor:
-        names = [table.name for table in catalog.tables(cursor)]
-        cursor.execute(
-            "SELECT relname::text, greatest(reltuples, 0)::bigint, pg_total_relation_size(oid) "
-            "FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
-            "AND relname = ANY(%s) ORDER BY relname",
-            (names,),
-        )
-        rows = cursor.fetchall()
-    return [{"table": name, "rows": count, "bytes": size} for name, count, size in rows]
+        return [_measured(cursor, table.name) for table in catalog.tables(cursor)]
+
+
+def _measured(cursor: Any, name: str) -> dict[str, object]:
+    cursor.execute(
+        "SELECT reltuples::bigint, pg_total_relation_size(oid) FROM pg_class "
+        "WHERE relnamespace = 'public'::regnamespace AND relname = %s",
+        (name,),
+    )
+    count, size = cursor.fetchone()
+    if count < 0:
+        # PostgreSQL has not estimated it yet.
+        cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(catalog.qualified(name)))
+        (count,) = cursor.fetchone()
+    return {"table": name, "rows": count, "bytes": size}
 
 
 def upgrade(settings: Settings, caller: Caller, say: Say) -> list[str]:
