@@ -12,6 +12,7 @@ import psycopg2
 from psycopg2.extensions import parse_dsn
 
 from satupeta_server.errors import StartError, UnreachableError
+from satupeta_server.interrupting import interruptible
 
 with warnings.catch_warnings():
     # yoyo's own imports warn about themselves on newer Pythons.
@@ -100,9 +101,10 @@ def alone(database_url: str, say: Say = _silent) -> Iterator[Any]:
         _take_turn(connection, say)
         backend = yoyo.get_backend(_yoyo_address(database_url))
         try:
-            backend.break_lock()
-            with backend.lock(timeout=10):
-                yield backend
+            with interruptible(connection, backend.connection):
+                backend.break_lock()
+                with backend.lock(timeout=10):
+                    yield backend
         finally:
             backend.connection.close()
 

@@ -1,5 +1,6 @@
 """Backing up: one moment of the database, and the objects of its files, into one file."""
 
+import contextlib
 import datetime
 import zlib
 from collections.abc import Callable
@@ -70,15 +71,15 @@ class Backup:
         Raises StartError when there is nothing to back up, psycopg2.OperationalError or
         UnavailableError when a server does not answer, OSError when the output takes no more.
         """
-        with spool_file(folder) as objects:
+        with contextlib.closing(self._writer), spool_file(folder) as objects:
             with transaction(self._settings, is_snapshot=True) as cursor:
                 total = self._write_database(cursor, objects)
             # The objects of the snapshot's rows never change, so the transaction may end here.
             objects.seek(0)
             if self._has_objects:
                 self._write_objects(objects, total, folder)
-        self._writer.add_json(SUMMARY, self.summary)
-        self._writer.finish()
+            self._writer.add_json(SUMMARY, self.summary)
+            self._writer.finish()
 
     def _write_database(self, cursor: Any, objects: BinaryIO) -> int:
         """Write all tables and list the objects; gives how many bytes these have together."""

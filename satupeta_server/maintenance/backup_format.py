@@ -114,16 +114,19 @@ class BackupWriter:
 
     def finish(self) -> None:
         """Write the checksums and the seal."""
-        with self._checksums as checksums:
-            size = checksums.tell()
-            checksums.seek(0)
-            digest = hashlib.sha256()
-            while chunk := checksums.read(COPY_BYTES):
-                digest.update(chunk)
-            checksums.seek(0)
-            self.add(CHECKSUMS, checksums, size, digest.hexdigest())
+        checksums, digest = self._checksums, hashlib.sha256()
+        size = checksums.tell()
+        checksums.seek(0)
+        while chunk := checksums.read(COPY_BYTES):
+            digest.update(chunk)
+        checksums.seek(0)
+        self.add(CHECKSUMS, checksums, size, digest.hexdigest())
         self._write(_tail(self._digest.hexdigest()))
         self._output.flush()
+
+    def close(self) -> None:
+        """Let go of what was kept for the end."""
+        self._checksums.close()
 
     def _write(self, data: bytes) -> None:
         self._output.write(data)

@@ -83,7 +83,11 @@ def fetch(
         spool.close()
         return Fetched(named, None)
 
-    return side_by_side(work, objects, THREADS)
+    def discard(fetched: Fetched) -> None:
+        if fetched.content is not None:
+            fetched.content.close()
+
+    return side_by_side(work, objects, THREADS, discard)
 
 
 def _copy(store: ObjectStore, named: Named, spool: BinaryIO, stop: Stop) -> bool:

@@ -1,16 +1,14 @@
 """Connections for long work: without the limits that are meant for the statements of requests."""
 
 import contextlib
-import os
-import signal
-import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
+from satupeta_server.errors import UnavailableError
+from satupeta_server.interrupting import interruptible
 from satupeta_server.settings import Settings, require_servers
 
 _CONNECT_SECONDS = 10
@@ -34,7 +32,8 @@ def transaction(settings: Settings, *, is_snapshot: bool = False) -> Iterator[An
     """Give the cursor of one transaction, which is committed unless something is raised.
 
     A snapshot reads one moment of all tables, and can write nothing. Raises StartError when
-    DATABASE_URL is not set, psycopg2.OperationalError when the server is or goes away.
+    DATABASE_URL is not set, psycopg2.OperationalError or UnavailableError when the server is or
+    goes away.
     """
     connection = psycopg2.connect(
         require_servers(settings, object_store=False),
@@ -45,49 +44,19 @@ def transaction(settings: Settings, *, is_snapshot: bool = False) -> Iterator[An
     try:
         if is_snapshot:
             connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        with _interruptible(connection), connection.cursor() as cursor:
+        with interruptible(connection), connection.cursor() as cursor:
             for name, value in _LOCAL_SETTINGS.items():
                 cursor.execute(f"SET LOCAL {name} = '{value}'")
             yield cursor
         connection.commit()
+    except psycopg2.DatabaseError as error:
+        if type(error) is psycopg2.DatabaseError and error.pgcode is None:
+            # In the middle of a COPY the driver has no better word for a server that is gone.
+            raise UnavailableError from error
+        raise
     finally:
         # What was not committed is rolled back.
         connection.close()
-
-
-@contextlib.contextmanager
-def _interruptible(connection: Any) -> Iterator[None]:
-    """Let Ctrl-C end what the driver waits for inside of it, where Python cannot be reached.
-
-    The system tells of the signal through a descriptor at once; then the connection is cut, and
-    the driver comes back to where KeyboardInterrupt is raised.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    heard, told = socket.socketpair()
-    told.settimeout(0)
-    before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    listener = threading.Thread(target=_cut_when_told, args=(heard, connection), daemon=True)
-    listener.start()
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(before)
-        told.close()
-        listener.join()
-        heard.close()
-
-
-def _cut_when_told(heard: socket.socket, connection: Any) -> None:
-    while number := heard.recv(1):
-        is_interrupt = number[0] == signal.SIGINT
-        if is_interrupt and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            # The server undoes what was not committed once its client is gone.
-            with contextlib.suppress(OSError, psycopg2.Error):
-                line = socket.socket(fileno=os.dup(connection.fileno()))
-                with line:
-                    line.shutdown(socket.SHUT_RDWR)
 
 
 def place(settings: Settings) -> str:

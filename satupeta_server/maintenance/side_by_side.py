@@ -31,31 +31,39 @@ class Stop:
             raise StoppedError
 
 
+def _forget(_result: object) -> None:
+    """Nothing has to be done with a result that nobody reads."""
+
+
 @contextlib.contextmanager
 def side_by_side(
-    work: Callable[[Item, Stop], Result], items: Iterable[Item], threads: int
+    work: Callable[[Item, Stop], Result],
+    items: Iterable[Item],
+    threads: int,
+    discard: Callable[[Result], None] = _forget,
 ) -> Iterator[Iterator[Result]]:
     """Give the results in the order of the items, each once it is there.
 
     No more than ``threads`` items are ahead of the one whose result is read. What one raises is
-    raised where its result is read; leaving the block gives up the rest.
+    raised where its result is read; leaving the block gives up the rest, and ``discard`` gets
+    the results that were not read.
     """
-    stop = Stop()
+    stop, ahead = Stop(), deque[Future[Result]]()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="side-by-side")
+
+    def in_order() -> Iterator[Result]:
+        for item in items:
+            ahead.append(pool.submit(work, item, stop))
+            if len(ahead) > threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
     try:
-        yield _in_order(pool, lambda item: work(item, stop), items, threads)
+        yield in_order()
     finally:
         stop.give_up()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], threads: int
-) -> Iterator[Result]:
-    ahead: deque[Future[Result]] = deque()
-    for item in items:
-        ahead.append(pool.submit(work, item))
-        if len(ahead) > threads:
-            yield ahead.popleft().result()
-    while ahead:
-        yield ahead.popleft().result()
+        for future in ahead:
+            if not future.cancelled() and future.exception() is None:
+                discard(future.result())
