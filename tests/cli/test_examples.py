@@ -42,6 +42,7 @@ PREPARED = {
     "serve": Preparation(serves=True),
     "dev": Preparation(serves=True),
     "import": Preparation("printf 'name\\nDinas Impor\\n' > organizations.csv"),
+    "db restore": Preparation("satupeta db backup satupeta-2026-01-31.satupeta.tar"),
     "user password": Preparation("printf 'Rahasia-2026!' > password.txt"),
 }
 
