@@ -28,6 +28,10 @@ LIST = "SELECT object_name, size, checksum, content_type FROM public.files ORDER
 """What :func:`listed` reads, as CSV."""
 
 
+_STORING_THREADS = THREADS // 2
+"""The store's SDK keeps several parts of a large object in memory while it puts it."""
+
+
 @dataclass(frozen=True)
 class Named:
     """An object as its row describes it; SHA-256 in hexadecimal."""
@@ -123,7 +127,7 @@ def store_again(
             raise UnavailableError
         return kept.named.size, True
 
-    return side_by_side(work, _kept(backup), THREADS)
+    return side_by_side(work, _kept(backup), _STORING_THREADS)
 
 
 def _kept(backup: BackupFile) -> Iterator[_Kept]:

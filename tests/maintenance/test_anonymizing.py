@@ -122,7 +122,8 @@ def test_users_keep_their_role_and_get_the_one_password(
     # A second time, with a user before all others, everybody gets the name of a neighbour.
     program.rows(
         "INSERT INTO users (id, name, username, email, role_id) SELECT "
-        "'00000000-0000-7000-8000-000000000001', 'x', 'x', 'x@example.org', id FROM roles WHERE name = 'administrator'"
+        "'00000000-0000-7000-8000-000000000001', 'x', 'x', 'x@example.org', id FROM roles "
+        "WHERE name = 'administrator'"
     )
     ended = program.inside("db", "anonymize", "--yes")
     assert "No user can log in" in ended.stderr
