@@ -24,6 +24,8 @@ def server_settings(context: Context, *, object_store: bool = False) -> "Setting
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
     """Say why a file or a name cannot be used (exit code 2), or what failed with it (1)."""
+    import psycopg2
+
     from satupeta_server.errors import InputError
     from satupeta_server.maintenance.backup_format import FailedError
 
@@ -33,6 +35,10 @@ def refusals() -> Iterator[None]:
         raise click.ClickException(str(error)) from None
     except InputError as error:
         raise click.UsageError(str(error)) from None
+    except psycopg2.ProgrammingError as error:
+        # Rights that its user lacks, for one.
+        reason = str(error).strip().splitlines()[0]
+        raise click.ClickException(f"PostgreSQL refuses this: {reason}.") from None
 
 
 def counted(counts: Mapping[str, int]) -> str:

@@ -11,6 +11,10 @@ from typing import Any
 import psycopg2
 
 
+def _wait_for_the_driver(_number: int, _frame: object) -> None:
+    """Raise nothing: in the middle of the driver's work an exception would be lost."""
+
+
 class _Listener:
     """Hears of signals the moment they come, and cuts connections at Ctrl-C."""
 
@@ -21,6 +25,11 @@ class _Listener:
         self.was_interrupted = False
 
     def start(self) -> None:
+        self._handler = signal.getsignal(signal.SIGINT)
+        # Whoever has another handler decides what Ctrl-C means.
+        self._is_meant = self._handler in (signal.default_int_handler, _wait_for_the_driver)
+        if self._is_meant:
+            signal.signal(signal.SIGINT, _wait_for_the_driver)
         self._before = signal.set_wakeup_fd(self._told.fileno(), warn_on_full_buffer=False)
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
@@ -30,14 +39,15 @@ class _Listener:
         self._told.close()
         self._thread.join()
         self._heard.close()
+        if self._is_meant:
+            signal.signal(signal.SIGINT, self._handler)
 
     def _listen(self) -> None:
         while number := self._heard.recv(1):
             if self._before != -1:
                 with contextlib.suppress(OSError):
                     os.write(self._before, number)
-            is_interrupt = number[0] == signal.SIGINT
-            if is_interrupt and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            if self._is_meant and number[0] == signal.SIGINT:
                 self.was_interrupted = True
                 for connection in self._connections:
                     _cut(connection)
@@ -55,9 +65,9 @@ def _cut(connection: Any) -> None:
 def interruptible(*connections: Any) -> Iterator[None]:
     """Let Ctrl-C end whatever the main thread waits for on these connections.
 
-    The system tells of the signal through a descriptor at once. Then the connections are cut: the
-    driver comes back to where KeyboardInterrupt is raised, and the server undoes what was not
-    committed.
+    The system tells of the signal through a descriptor at once. Then the connections are cut, the
+    driver comes back with an error, and KeyboardInterrupt is raised in its place; the server
+    undoes what was not committed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -65,11 +75,13 @@ def interruptible(*connections: Any) -> Iterator[None]:
     listener = _Listener(connections)
     listener.start()
     try:
-        yield
+        try:
+            yield
+        finally:
+            listener.end()
     except psycopg2.Error as error:
         if listener.was_interrupted:
-            # It is no fault of the server's that nobody speaks to it any longer.
             raise KeyboardInterrupt from error
         raise
-    finally:
-        listener.end()
+    if listener.was_interrupted:
+        raise KeyboardInterrupt

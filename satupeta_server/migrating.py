@@ -12,7 +12,6 @@ import psycopg2
 from psycopg2.extensions import parse_dsn
 
 from satupeta_server.errors import StartError, UnreachableError
-from satupeta_server.interrupting import interruptible
 
 with warnings.catch_warnings():
     # yoyo's own imports warn about themselves on newer Pythons.
@@ -101,12 +100,23 @@ def alone(database_url: str, say: Say = _silent) -> Iterator[Any]:
         _take_turn(connection, say)
         backend = yoyo.get_backend(_yoyo_address(database_url))
         try:
-            with interruptible(connection, backend.connection):
-                backend.break_lock()
-                with backend.lock(timeout=10):
-                    yield backend
+            backend.break_lock()
+            with backend.lock(timeout=10):
+                yield backend
+        except psycopg2.Error as error:
+            if _is_after_interrupt(error):
+                raise KeyboardInterrupt from error
+            raise
         finally:
             backend.connection.close()
+
+
+def _is_after_interrupt(error: BaseException) -> bool:
+    """Tell whether it was raised while the work was given up, as yoyo let go of its lock."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__context__
+    return cause is not None
 
 
 @contextlib.contextmanager

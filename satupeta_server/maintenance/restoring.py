@@ -11,6 +11,7 @@ from psycopg2 import sql
 
 from satupeta_server import migrating
 from satupeta_server.errors import InputError, StartError
+from satupeta_server.interrupting import interruptible
 from satupeta_server.maintenance import catalog
 from satupeta_server.maintenance.auditing import record
 from satupeta_server.maintenance.backing_up import Progress
@@ -127,7 +128,9 @@ class Restore:
         url = require_servers(self._settings, object_store=False)
         with migrating.alone(url, self._say) as backend:
             migrating.move_to(backend, self._backup.manifest.migrations)
-            is_recorded = self._load(restoration)
+            # Only while no migration is applied: one that is must be marked as such.
+            with interruptible(backend.connection):
+                is_recorded = self._load(restoration)
             migrating.apply_pending(backend, self._say)
         if not is_recorded:
             with transaction(self._settings) as cursor:

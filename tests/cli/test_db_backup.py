@@ -69,8 +69,8 @@ def source(settings: Settings) -> Settings:
     store = ObjectStore(chosen)
     store.ensure_bucket()
     connection = psycopg2.connect(address(chosen))
-    for size in (0, 1, 70_000, 300_000, 6_000_000, *[200_000] * 10):
-        add(connection, store, os.urandom(size), secrets.token_hex(200_000))
+    for size in (0, 1, 70_000, 300_000, 5_500_000, *[200_000] * 10):
+        add(connection, store, os.urandom(size), secrets.token_hex(100_000))
     connection.close()
     store.close()
     return chosen
@@ -476,6 +476,13 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(program: Program) -> Non
         )
     assert piped.returncode == SOME_FAILED
     assert piped.stderr == "Error: Standard output cannot be written: No space left on device.\n"
+
+
+def test_what_postgresql_does_not_allow_is_one_sentence(program: Program) -> None:
+    program.rows("REVOKE SELECT ON news FROM CURRENT_USER")
+    ended = program.inside("db", "backup", NAME, code=SOME_FAILED)
+    assert ended.stderr.startswith("Error: PostgreSQL refuses this: permission denied for table")
+    assert names_in(program.folder) == []
 
 
 def test_a_target_that_cannot_be_is_wrong_use(program: Program) -> None:
