@@ -1,5 +1,6 @@
 """``satupeta db``: the database's tables and first data, backups, and copies to test with."""
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -187,18 +188,17 @@ def sample(context: Context, count: int, *, yes: bool, dry_run: bool) -> None:
             missing = missing_mapsets(count)
             _tell_added("Sample", {"mapsets": missing} if missing else {}, dry_run=True)
             return
-        store = ObjectStore(settings)
-        store.ensure_bucket()
-        with progress("Loading", count, is_quiet=context.is_quiet, unit="mapsets") as advance:
-            done = 0
+        with contextlib.closing(ObjectStore(settings)) as store:
+            store.ensure_bucket()
+            with progress("Loading", count, is_quiet=context.is_quiet, unit="mapsets") as advance:
+                done = 0
 
-            def tell(now: int, _count: int) -> None:
-                nonlocal done
-                advance(now - done)
-                done = now
+                def tell(now: int, _count: int) -> None:
+                    nonlocal done
+                    advance(now - done)
+                    done = now
 
-            added = add_sample(settings, store, command_caller(), count, tell)
-        store.close()
+                added = add_sample(settings, store, command_caller(), count, tell)
     _tell_added("Sample", added)
 
 
