@@ -1,8 +1,9 @@
 """Applying the migrations, by one process at a time."""
 
 import contextlib
+import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -21,6 +22,13 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 LOCK_KEY = 0x5A7093E7A
 """The key of the advisory lock that a migrating process holds."""
 OLDEST_POSTGRESQL = 150000
+_TURN_SECONDS = 0.1
+
+Say = Callable[[str], None]
+
+
+def _silent(_text: str) -> None:
+    """Tell nobody."""
 
 
 def migration_names() -> list[str]:
@@ -28,29 +36,47 @@ def migration_names() -> list[str]:
     return [migration.id for migration in yoyo.read_migrations(str(MIGRATIONS))]
 
 
-def upgrade(database_url: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
+def upgrade(database_url: str, say: Say = _silent) -> list[str]:
     """Apply what is pending and give the names; a second process waits and finds nothing to do.
 
     Raises StartError when PostgreSQL is too old, cannot be reached or refuses a migration; a
     failed migration is rolled back whole.
     """
-    with _alone(database_url) as backend:
-        pending = backend.to_apply(yoyo.read_migrations(str(MIGRATIONS)))
-        for migration in pending:
-            say(f"Applying migration {migration.id}")
-        _run(backend.apply_migrations, pending)
-        return [migration.id for migration in pending]
+    with alone(database_url, say) as backend:
+        return apply_pending(backend, say)
 
 
-def downgrade(database_url: str, to: str | None = None) -> list[str]:
+def apply_pending(backend: Any, say: Say = _silent) -> list[str]:
+    """Apply what is pending, for whoever has the backend to himself; gives the names."""
+    pending = backend.to_apply(yoyo.read_migrations(str(MIGRATIONS)))
+    for migration in pending:
+        say(f"Applying migration {migration.id}")
+    _run(backend.apply_migrations, pending)
+    return [migration.id for migration in pending]
+
+
+def downgrade(database_url: str, to: str | None = None, say: Say = _silent) -> list[str]:
     """Roll back everything after the migration ``to``, or everything; gives the names."""
-    with _alone(database_url) as backend:
-        applied = backend.to_rollback(yoyo.read_migrations(str(MIGRATIONS)))
-        chosen = yoyo.migrations.MigrationList(
-            [migration for migration in applied if to is None or migration.id > to]
-        )
-        _run(backend.rollback_migrations, chosen)
-        return [migration.id for migration in chosen]
+    with alone(database_url, say) as backend:
+        return _roll_back(backend, lambda name: to is None or name > to)
+
+
+def move_to(backend: Any, names: Sequence[str]) -> None:
+    """Roll back and apply migrations until exactly these are applied."""
+    _roll_back(backend, lambda name: name not in names)
+    pending = backend.to_apply(yoyo.read_migrations(str(MIGRATIONS)))
+    _run(backend.apply_migrations, _chosen(pending, lambda name: name in names))
+
+
+def _roll_back(backend: Any, is_meant: Callable[[str], bool]) -> list[str]:
+    applied = backend.to_rollback(yoyo.read_migrations(str(MIGRATIONS)))
+    chosen = _chosen(applied, is_meant)
+    _run(backend.rollback_migrations, chosen)
+    return [migration.id for migration in chosen]
+
+
+def _chosen(migrations: Any, is_meant: Callable[[str], bool]) -> Any:
+    return yoyo.migrations.MigrationList([one for one in migrations if is_meant(one.id)])
 
 
 def _run(work: Callable[[Any], None], migrations: Any) -> None:
@@ -62,34 +88,75 @@ def _run(work: Callable[[Any], None], migrations: Any) -> None:
 
 
 @contextlib.contextmanager
-def _alone(database_url: str) -> Iterator[Any]:
-    """Give yoyo's backend to one process at a time.
+def alone(database_url: str, say: Say = _silent) -> Iterator[Any]:
+    """Give yoyo's backend to one process at a time; the others wait for their turn.
 
     yoyo's lock is a row that a killed process leaves behind for good. An advisory lock ends with
     its connection, so whoever holds it may break a row that is still there.
     """
-    try:
-        guard = psycopg2.connect(database_url, connect_timeout=10)
-    except psycopg2.OperationalError as error:
-        reason = str(error).strip().splitlines()[0]
-        # A server that refuses has answered: it is DATABASE_URL that is wrong.
-        kind = StartError if "FATAL" in reason else UnreachableError
-        raise kind(f"DATABASE_URL cannot be reached: {reason}.") from None
-    guard.autocommit = True
-    try:
-        if guard.server_version < OLDEST_POSTGRESQL:
+    with guard(database_url) as connection:
+        if connection.server_version < OLDEST_POSTGRESQL:
             raise StartError("DATABASE_URL is a PostgreSQL older than 15, which is the oldest.")
-        with guard.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
+        _take_turn(connection, say)
         backend = yoyo.get_backend(_yoyo_address(database_url))
         try:
             backend.break_lock()
             with backend.lock(timeout=10):
                 yield backend
+        except psycopg2.Error as error:
+            if _is_after_interrupt(error):
+                raise KeyboardInterrupt from error
+            raise
         finally:
             backend.connection.close()
+
+
+def _is_after_interrupt(error: BaseException) -> bool:
+    """Tell whether it was raised while the work was given up, as yoyo let go of its lock."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__context__
+    return cause is not None
+
+
+@contextlib.contextmanager
+def guard(database_url: str) -> Iterator[Any]:
+    """Connect for the lock of migrations, which is let go of at the end.
+
+    Raises StartError for a server that refuses, UnreachableError for one that does not answer.
+    """
+    try:
+        connection = psycopg2.connect(
+            database_url, connect_timeout=10, application_name="satupeta migrations"
+        )
+    except psycopg2.OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        # A server that refuses has answered: it is DATABASE_URL that is wrong.
+        kind = StartError if "FATAL" in reason else UnreachableError
+        raise kind(f"DATABASE_URL cannot be reached: {reason}.") from None
+    connection.autocommit = True
+    try:
+        yield connection
     finally:
-        guard.close()
+        connection.close()
+
+
+def take_lock(connection: Any) -> bool:
+    """Take the lock of migrations unless another process has it; tells whether it is ours."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,))
+        (is_ours,) = cursor.fetchone()
+        return bool(is_ours)
+
+
+def _take_turn(connection: Any, say: Say) -> None:
+    """Wait by asking again: a driver that waits inside PostgreSQL does not feel Ctrl-C."""
+    was_told = False
+    while not take_lock(connection):
+        if not was_told:
+            say("Another process works on the tables; this one waits for it")
+        was_told = True
+        time.sleep(_TURN_SECONDS)
 
 
 def _yoyo_address(database_url: str) -> str:

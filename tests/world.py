@@ -6,7 +6,7 @@ from typing import Any
 
 from satupeta_server.models.categories import Category
 from satupeta_server.models.classifications import Classification
-from satupeta_server.models.credentials import Credential
+from satupeta_server.models.credentials import Credential, encryption_context
 from satupeta_server.models.map_projection_systems import MapProjectionSystem
 from satupeta_server.models.map_sources import MapSource
 from satupeta_server.models.organizations import Organization
@@ -14,7 +14,6 @@ from satupeta_server.models.roles import Role
 from satupeta_server.models.users import User
 from satupeta_server.security.encryption import Encryptor
 from satupeta_server.security.passwords import hash_password
-from satupeta_server.services.credentials import encryption_context
 
 EAST_JAVA = "01968b53-a910-7a67-bd10-975b8923b92e"
 PASSWORD = "Rahasia-2026!"

@@ -1,5 +1,7 @@
 """Stored credentials of map servers."""
 
+import uuid
+
 import peewee
 from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 
@@ -25,3 +27,8 @@ class Credential(Record):
 
     class Meta:
         table_name = "credentials"
+
+
+def encryption_context(credential_id: uuid.UUID) -> str:
+    """What the ciphertext of one credential is bound to."""
+    return f"credentials:{credential_id}"

@@ -2,7 +2,7 @@
 
 import uuid
 
-from satupeta_server.models.audit import AuditRecord
+from satupeta_server.models.audit import recording
 from satupeta_server.security.callers import Caller
 
 
@@ -17,14 +17,4 @@ async def record_action(
 
     ``details`` is for what the reader of the log needs, and never holds a secret.
     """
-    await AuditRecord.insert(
-        user_id=caller.identity(),
-        action=action,
-        subject=subject,
-        subject_id=subject_id,
-        address=caller.address,
-        request_id=caller.request_id,
-        command=caller.command,
-        run_by=caller.run_by,
-        details=details or None,
-    ).aio_execute()
+    await recording(caller, action, subject, subject_id, details).aio_execute()

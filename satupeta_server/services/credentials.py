@@ -8,7 +8,7 @@ import orjson
 from satupeta_server.database import database
 from satupeta_server.errors import UnavailableError
 from satupeta_server.models.base import new_id, now
-from satupeta_server.models.credentials import Credential
+from satupeta_server.models.credentials import Credential, encryption_context
 from satupeta_server.representations.credentials import CREDENTIAL, CREDENTIALS_LISTING
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.encryption import Encryptor
@@ -21,11 +21,6 @@ from satupeta_server.services.records import (
     differing,
 )
 from satupeta_server.settings import Settings
-
-
-def encryption_context(credential_id: uuid.UUID) -> str:
-    """What the ciphertext of one credential is bound to."""
-    return f"credentials:{credential_id}"
 
 
 class CredentialService(RecordService):

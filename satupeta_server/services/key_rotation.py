@@ -15,11 +15,10 @@ from peewee import fn
 
 from satupeta_server.database import database
 from satupeta_server.errors import UnavailableError
-from satupeta_server.models.credentials import Credential
+from satupeta_server.models.credentials import Credential, encryption_context
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.encryption import Encryptor
 from satupeta_server.services.audit import record_action
-from satupeta_server.services.credentials import encryption_context
 from satupeta_server.settings import Settings
 
 BATCH = 100

@@ -12,8 +12,8 @@ import psycopg2
 import pytest
 from pydantic import SecretStr
 
+from satupeta_server.models.credentials import encryption_context
 from satupeta_server.security.encryption import Encryptor
-from satupeta_server.services.credentials import encryption_context
 from satupeta_server.services.key_rotation import _LOCK_KEY, BATCH
 from satupeta_server.settings import Settings
 from tests.cli.program import SATUPETA, SOME_FAILED, WRONG_USE, Program

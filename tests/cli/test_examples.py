@@ -52,6 +52,7 @@ PREPARED = {
         f"import {kind}": Preparation(f"satupeta export {kind} -o {kind}.csv")
         for kind in import_.KINDS
     },
+    "db restore": Preparation("satupeta db backup satupeta-2026-01-31.satupeta.tar"),
     "user password": Preparation("printf 'Rahasia-2026!' > password.txt"),
 }
 

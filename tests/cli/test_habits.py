@@ -39,11 +39,12 @@ from tests.docs_cli import commands
 HEAVY = {"tornado", "peewee", "peewee_async", "psycopg2", "minio", "rich", "pydantic", "PIL"}
 # Reads only, and may be run at any time.
 READING = {
-    "completion", "credential list", "credential show", "doctor", "openapi", "organization list",
+    "completion", "credential list", "credential show", "db backup", "db check", "db status",
+    "doctor", "openapi", "organization list",
     "organization show", "permissions", "role list", "role show", "routes", "serve", "dev",
     "shell", "user list", "user show", "user sessions list", "version",
 }  # fmt: skip
-GROUPS_OF_OTHERS = ("bucket", "db", "import", "export")
+GROUPS_OF_OTHERS = ("bucket", "import", "export")
 
 
 @pytest.fixture
@@ -140,7 +141,15 @@ def test_what_writes_can_be_tried_and_what_lists_has_every_form() -> None:
             continue
         options = {name for one in command.click_command.params for name in one.opts}
         assert ("--dry-run" in options) == (command.name not in READING), command.name
-        if command.words[-1] in ("list", "show", "routes", "permissions", "doctor", "version"):
+        if command.words[-1] in (
+            "list",
+            "show",
+            "routes",
+            "permissions",
+            "doctor",
+            "version",
+            "status",
+        ):
             assert {"--json", "--jsonl", "--csv"} <= options, command.name
         if command.words[-1] == "delete":
             assert "--yes" in options

@@ -60,6 +60,13 @@ def load_sample(
         database.execute_sql(f"ANALYZE {_TABLES}")
 
 
+def missing_mapsets(count: int) -> int:
+    """Count the mapsets of a sample of ``count`` that are not there yet."""
+    mapsets = SampleMapsets()
+    parts = (range(start, min(start + BATCH, count)) for start in range(0, count, BATCH))
+    return sum(len(_missing(mapsets, part)) for part in parts)
+
+
 def _insert_surroundings(
     reference: ReferenceIds, pictures: list[uuid.UUID], encryptor: Encryptor
 ) -> References:
