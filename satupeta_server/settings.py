@@ -139,9 +139,7 @@ class Settings(BaseSettings):
     mirror_access_key: str | None = Field(
         None, description="Access key of the store that `satupeta bucket mirror` names."
     )
-    mirror_secret_key: SecretStr | None = Field(
-        None, description="Secret key of that store."
-    )
+    mirror_secret_key: SecretStr | None = Field(None, description="Secret key of that store.")
 
     max_upload_size: int = Field(
         100 * _MEGABYTE, ge=1, le=5 * 1024 * _MEGABYTE, description="Largest upload, in bytes."

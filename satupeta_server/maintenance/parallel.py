@@ -54,7 +54,7 @@ class Parallel(Generic[Item, Result]):
         result, error = self._done.get()
         if error is not None:
             raise error
-        return cast(Result, result)
+        return cast("Result", result)
 
     def _end(self) -> None:
         self.stopped.set()
