@@ -144,13 +144,15 @@ def write_long_listing(
 
 def _write_lines(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> int:
     count = 0
-    for count, row in enumerate(rows, 1):  # noqa: B007  the last number is the result
-        cells = []
-        for column in columns:
-            value = row.get(column)
-            if column in ("size", "bytes"):
-                cells.append(human(value).rjust(9))
-            else:
-                cells.append("" if value is None else str(value))
+    for count, row in enumerate(rows, 1):
+        if count == 1:
+            click.echo("  ".join(name.rjust(9) if name == "size" else name for name in columns))
+        cells = [_cell(column, row.get(column)) for column in columns]
         click.echo("  ".join(cells).rstrip())
     return count
+
+
+def _cell(column: str, value: Any) -> str:
+    if column == "size":
+        return human(value).rjust(9)
+    return "" if value is None else str(value)

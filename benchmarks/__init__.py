@@ -1,0 +1,1 @@
+"""Measurements, side by side in one run, as ratios; never run by the tests for their time."""
