@@ -173,7 +173,7 @@ def show_versioning(context: Context, form: str | None) -> None:
 def enable_versioning(context: Context, *, dry_run: bool) -> None:
     """Keep what is overwritten or removed from now on as older versions.
 
-    Example: satupeta bucket versioning enable
+    Example: satupeta bucket versioning enable --dry-run
     """
     _set_versioning(context, "enabled", dry_run=dry_run)
 

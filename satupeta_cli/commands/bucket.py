@@ -270,7 +270,7 @@ def _orphan(one: "Orphan") -> dict[str, Any]:
 def presign(context: Context, file_id: Any, expires: str, *, dry_run: bool) -> None:
     """Print an address under which anybody who has it can read the file FILE_ID for a while.
 
-    Example: satupeta bucket presign FILE_ID --expires 15m
+    Example: satupeta bucket presign 01968b53-a910-7f00-8000-000000000001 --expires 15m
     """
     import datetime
 

@@ -39,11 +39,13 @@ from tests.docs_cli import commands
 HEAVY = {"tornado", "peewee", "peewee_async", "psycopg2", "minio", "rich", "pydantic", "PIL"}
 # Reads only, and may be run at any time.
 READING = {
-    "completion", "credential list", "credential show", "doctor", "openapi", "organization list",
+    "bucket lifecycle show", "bucket ls", "bucket policy show", "bucket status", "bucket usage",
+    "bucket verify", "bucket versioning show", "completion",
+    "credential list", "credential show", "doctor", "openapi", "organization list",
     "organization show", "permissions", "role list", "role show", "routes", "serve", "dev",
     "shell", "user list", "user show", "user sessions list", "version",
 }  # fmt: skip
-GROUPS_OF_OTHERS = ("bucket", "db", "import", "export")
+GROUPS_OF_OTHERS = ("db", "import", "export")
 
 
 @pytest.fixture
