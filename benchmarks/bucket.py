@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import urllib3
@@ -154,7 +155,7 @@ class Comparison:
 
     def mirror_store(self, target: str) -> None:
         """Mirror into another bucket."""
-        other = AdministeredStore(Place(**{**vars(self.place), "bucket": target}))
+        other = AdministeredStore(replace(self.place, bucket=target))
         other.make()
         self._mirror(Mirror(BucketSide(self.store), BucketSide(other)))
 

@@ -226,7 +226,10 @@ class AdministeredStore(ObjectStore):
     def answer_to_anybody(self, method: str, path: str) -> Any:
         """Ask without any key, as a stranger would."""
         address = f"{self.place.endpoint}/{path}"
-        return self._http.request(method, address, timeout=_SECONDS, retries=False, redirect=False)
+        with told(self.place):
+            return self._http.request(
+                method, address, timeout=_SECONDS, retries=False, redirect=False
+            )
 
 
 def _no_bucket(place: Place) -> str:

@@ -48,6 +48,10 @@ class Side(Protocol):
         """Keep an object: whole, or not at all when ``content`` raises."""
         ...
 
+    def settle(self, entry: Entry) -> None:
+        """Note that what is kept here is the same as ``entry``, so that it is not read again."""
+        ...
+
     def drop(self, name: str) -> None:
         """Remove an object."""
         ...
@@ -82,6 +86,9 @@ class BucketSide:
             # Read whole before anything is sent, so an unfit content never gets there.
             content = io.BytesIO(_whole(content))
         self.store.write(entry.name, content, entry.size, content_type, PART_BYTES)
+
+    def settle(self, entry: Entry) -> None:
+        """Do nothing: the time of an object cannot be set."""
 
     def drop(self, name: str) -> None:
         """Remove an object."""
@@ -152,13 +159,17 @@ class FolderSide:
                 with beside.open("xb") as file:
                     while chunk := content.read(_CHUNK):
                         file.write(chunk)
-                moment = entry.modified_at.timestamp()
-                os.utime(beside, (moment, moment))
+                _set_time(beside, entry)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._require_inside(path)
                 beside.replace(path)
             finally:
                 beside.unlink(missing_ok=True)
+
+    def settle(self, entry: Entry) -> None:
+        """Give a file the time of its object."""
+        with self._sentences():
+            _set_time(self._path(entry.name), entry)
 
     def drop(self, name: str) -> None:
         """Remove a file; its folder stays."""
@@ -194,6 +205,11 @@ def check_name(name: str) -> None:
     parts = name.split("/")
     if "\0" in name or "\ufffd" in name or any(part in ("", ".", "..") for part in parts):
         raise RefusedError("its name cannot be a path")
+
+
+def _set_time(path: Path, entry: Entry) -> None:
+    moment = entry.modified_at.timestamp()
+    os.utime(path, (moment, moment))
 
 
 def _whole(content: Source) -> bytes:

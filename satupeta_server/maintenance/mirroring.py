@@ -83,6 +83,8 @@ class Mirror:
         entry = task.entry
         try:
             if task.other is not None and self._is_same(entry, task.other, stopped):
+                if self.target.keeps_times and not self.is_dry_run:
+                    self.target.settle(entry)
                 return Outcome(entry.name, SAME, entry.size)
             if task.other is not None and self.keeps_other:
                 return Outcome(entry.name, FAILED, 0, "another one of its name is there")

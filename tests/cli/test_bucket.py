@@ -5,6 +5,7 @@ import io
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from satupeta_server.maintenance import bucket_orphans
 from satupeta_server.maintenance.bucket_store import AdministeredStore
 from satupeta_server.settings import Settings
 from tests.cli.buckets import Bucket, own_bucket
-from tests.cli.program import CONFIGURATION, SOME_FAILED, UNAVAILABLE, WRONG_USE, Program
+from tests.cli.program import CONFIGURATION, ROOT, SOME_FAILED, UNAVAILABLE, WRONG_USE, Program
 
 NOTHING_OLDER = ("--older-than", "0m")
 
@@ -280,3 +281,29 @@ def test_wrong_keys_and_a_dead_store_are_sentences(bucket: Bucket) -> None:
             "run the same command again.\n"
         ), words
     assert program.audit() == []
+
+
+def test_nothing_ever_removes_a_bucket() -> None:
+    for package in ("satupeta_server", "satupeta_cli"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert "remove_bucket" not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_doctor_knows_the_fallback(bucket: Bucket) -> None:
+    found = {
+        one["check"]: one
+        for one in bucket.program.json(
+            "doctor", code=SOME_FAILED, MINIO_FALLBACK_BUCKET_NAME="nothing-here"
+        )
+    }
+    assert "no bucket nothing-here" in found["bucket"]["finding"]
+    assert "MINIO_FALLBACK_" in found["bucket"]["advice"]
+    bucket.row("files/elsewhere", str(uuid.uuid4()))
+    other = AdministeredStore(replace(bucket.store.place, bucket=f"{bucket.store.bucket}-old"))
+    other.make()
+    Bucket(bucket.program, other).put("files/elsewhere", b"1")
+    words = {"MINIO_FALLBACK_BUCKET_NAME": other.bucket}
+    found = {one["check"]: one for one in bucket.program.json("doctor", **words)}
+    assert "reads from" in found["bucket"]["finding"]
+    assert found["objects"]["state"] == "ok"
+    other.close()
