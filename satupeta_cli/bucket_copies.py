@@ -16,7 +16,7 @@ from satupeta_cli.buckets import (
     opened_with_rows,
     record,
 )
-from satupeta_cli.context import Context
+from satupeta_cli.context import Context, known_tables
 from satupeta_cli.options import confirm, dry_run_option, yes_option
 from satupeta_cli.output import listing_options, write_record
 from satupeta_cli.progress import progress
@@ -61,6 +61,8 @@ def mirror(context: Context, /, *, target: str, form: str | None, **options: Any
         source, goal = (ours, theirs) if is_to else (theirs, ours)
         job = Mirror(source, goal, compares_content=options["checksum"], is_dry_run=dry_run)
         if options["remove"]:
+            if options["back"]:
+                _require_no_rows(settings, job)
             _ask(job, yes=options["yes"], dry_run=dry_run)
         if not dry_run:
             record(context, "mirror", source=str(source), target=str(goal), **_chosen(options))
@@ -93,6 +95,21 @@ def _other(settings: "Settings", target: str, *, is_written: bool) -> Iterator["
         elif not store.exists():
             raise InputError(f"There is no bucket {place}.")
         yield BucketSide(store)
+
+
+def _require_no_rows(settings: "Settings", job: "Mirror") -> None:
+    """Keep what rows of files name, whatever a copy lacks; raises InputError that counts it."""
+    from satupeta_server.errors import InputError
+    from satupeta_server.maintenance.bucket_index import pages
+    from satupeta_server.maintenance.bucket_rows import file_rows, rows_of
+
+    with known_tables(), file_rows(settings):
+        extra = pages(entry.name for entry in job.extra())
+        count = sum(len(rows_of(names)) for names in extra)
+    if count:
+        raise InputError(
+            f"{job.source} lacks {count} objects that rows of files name; --remove would lose them."
+        )
 
 
 def _ask(job: "Mirror", *, yes: bool, dry_run: bool) -> None:

@@ -16,8 +16,8 @@ from typing import Protocol
 from satupeta_server.errors import InputError, NotFoundError
 from satupeta_server.maintenance.bucket_store import AdministeredStore, Entry, RefusedError
 
-PART_BYTES = 8 * 1024 * 1024
-"""No more of an object is in the memory at once."""
+PART_BYTES = 5 * 1024 * 1024
+"""No more of an object is in the memory at once; S3 takes no smaller parts."""
 _CHUNK = 1 << 18
 _OWN_FOLDER = ".satupeta-mirror"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)

@@ -97,6 +97,11 @@ def test_what_the_source_lacks_is_removed_on_demand_only(bucket: Bucket) -> None
     assert sorted(files_in(folder)) == ["gone", "kept"]
     assert mirrored(program, "copy", "--remove", "--yes") == (0, 1, 1, 0)
     assert sorted(files_in(folder)) == ["kept"]
+    bucket.add(b"4444", name="files/with-a-row")
+    words = ("bucket", "mirror", "copy", "--back", "--remove", "--yes")
+    assert "lacks 1 objects that rows" in program.inside(*words, code=WRONG_USE).stderr
+    program.rows("DELETE FROM files")
+    assert mirrored(program, "copy", "--back", "--remove", "--yes") == (0, 1, 1, 0)
     (folder / "kept").unlink()
     emptied = program.inside(
         "bucket", "mirror", "copy", "--back", "--remove", "--yes", code=WRONG_USE
