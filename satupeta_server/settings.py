@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from satupeta_server.errors import StartError
 from satupeta_server.settings_values import (
     dsn_parts,
+    is_bucket_name,
     is_default_secret,
     is_web_address,
     libpq_address,
@@ -20,8 +21,6 @@ from satupeta_server.settings_values import (
 )
 
 _MEGABYTE = 1024 * 1024
-# As Amazon S3 names buckets; MinIO refuses others.
-_BUCKET = re.compile(r"(?!.*(\.\.|\.-|-\.))(?![0-9.]+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
 
 
@@ -120,6 +119,27 @@ class Settings(BaseSettings):
     minio_region: str | None = Field(
         None, description="Region of the bucket, if the store has any."
     )
+    minio_fallback_endpoint_url: str | None = Field(
+        None,
+        description="While the objects move: S3 endpoint where an object is looked for that the "
+        "bucket lacks. It is used where this or MINIO_FALLBACK_BUCKET_NAME is set; of the other "
+        "MINIO_FALLBACK_ settings, those not set are as the ones without FALLBACK.",
+    )
+    minio_fallback_root_user: str | None = Field(
+        None, description="Access key of the fallback; set both of its keys or none."
+    )
+    minio_fallback_root_password: SecretStr | None = Field(
+        None, description="Secret key of the fallback."
+    )
+    minio_fallback_secure: bool | None = Field(
+        None, description="Use TLS where MINIO_FALLBACK_ENDPOINT_URL names no scheme."
+    )
+    minio_fallback_bucket_name: str | None = Field(None, description="Bucket of the fallback.")
+    minio_fallback_region: str | None = Field(None, description="Region of the fallback.")
+    mirror_access_key: str | None = Field(
+        None, description="Access key of the store that `satupeta bucket mirror` names."
+    )
+    mirror_secret_key: SecretStr | None = Field(None, description="Secret key of that store.")
 
     max_upload_size: int = Field(
         100 * _MEGABYTE, ge=1, le=5 * 1024 * _MEGABYTE, description="Largest upload, in bytes."
@@ -174,7 +194,7 @@ class Settings(BaseSettings):
             return None
         return SecretStr(libpq_address(value.get_secret_value()))
 
-    @field_validator("minio_endpoint_url")
+    @field_validator("minio_endpoint_url", "minio_fallback_endpoint_url")
     @classmethod
     def _endpoint(cls, value: str | None) -> str | None:
         if value is None:
@@ -191,14 +211,14 @@ class Settings(BaseSettings):
             raise ValueError("must look like https://peta.example.org")
         return value and value.rstrip("/")
 
-    @field_validator("minio_bucket_name")
+    @field_validator("minio_bucket_name", "minio_fallback_bucket_name")
     @classmethod
-    def _bucket(cls, value: str) -> str:
-        if not _BUCKET.fullmatch(value):
+    def _bucket(cls, value: str | None) -> str | None:
+        if value is not None and not is_bucket_name(value):
             raise ValueError("must be 3 to 63 of a-z, 0-9, . and -, such as satupeta")
         return value
 
-    @field_validator("minio_region")
+    @field_validator("minio_region", "minio_fallback_region")
     @classmethod
     def _region(cls, value: str | None) -> str | None:
         if value is not None and not _REGION.fullmatch(value):
@@ -235,6 +255,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 "MINIO_ROOT_USER and MINIO_ROOT_PASSWORD must be set with MINIO_ENDPOINT_URL"
             )
+        if bool(self.minio_fallback_root_user) != bool(self.minio_fallback_root_password):
+            raise ValueError(
+                "MINIO_FALLBACK_ROOT_USER and MINIO_FALLBACK_ROOT_PASSWORD must be set together"
+            )
         return self
 
     @model_validator(mode="after")
@@ -268,8 +292,9 @@ class Settings(BaseSettings):
         return self
 
     def _passwords(self) -> Iterator[tuple[str, str]]:
-        if self.minio_root_password:
-            yield "MINIO_ROOT_PASSWORD", self.minio_root_password.get_secret_value()
+        for name in ("minio_root_password", "minio_fallback_root_password"):
+            if password := getattr(self, name):
+                yield name.upper(), password.get_secret_value()
         if self.database_url:
             # Without a password in it the server knows the client by other means.
             password = dsn_parts(self.database_url.get_secret_value()).get("password")

@@ -10,6 +10,14 @@ _DEFAULT_SECRETS = {
     "root", "rahasia", "satupeta", "secret",
 }  # fmt: skip
 
+# As Amazon S3 names buckets; MinIO refuses others.
+_BUCKET = re.compile(r"(?!.*(\.\.|\.-|-\.))(?![0-9.]+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+def is_bucket_name(text: str) -> bool:
+    """Tell whether a bucket can be called so."""
+    return _BUCKET.fullmatch(text) is not None
+
 
 def is_default_secret(text: str) -> bool:
     """Tell whether a secret is one that installations come with."""

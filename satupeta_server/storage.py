@@ -7,7 +7,7 @@ which have no event loop, call the methods of :class:`ObjectStore` directly.
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
@@ -37,31 +37,85 @@ class ObjectDescription:
     content_type: str
 
 
+@dataclass(frozen=True)
+class Place:
+    """A bucket of a store, and the keys to it."""
+
+    endpoint: str
+    """An address such as ``https://s3.example.org:9000``."""
+    bucket: str
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    region: str | None = None
+    key_names: str = "MINIO_ROOT_USER and MINIO_ROOT_PASSWORD"
+    """The settings that hold the keys, for people."""
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        return f"{self.bucket} at {self.endpoint}"
+
+    def is_same_as(self, other: "Place") -> bool:
+        """Tell whether both are one bucket, as far as addresses tell."""
+        return (self.endpoint, self.bucket) == (other.endpoint, other.bucket)
+
+
+def main_place(settings: Settings) -> Place:
+    """Give the bucket that files are written to."""
+    password = settings.minio_root_password
+    return Place(
+        _address(settings.minio_endpoint_url or "", is_secure=settings.minio_secure),
+        settings.minio_bucket_name,
+        settings.minio_root_user,
+        password.get_secret_value() if password else None,
+        settings.minio_region,
+    )
+
+
+def fallback_place(settings: Settings) -> Place | None:
+    """Give the bucket where objects are looked for that the main one lacks; None where not set."""
+    endpoint, bucket = settings.minio_fallback_endpoint_url, settings.minio_fallback_bucket_name
+    if endpoint is None and bucket is None:
+        return None
+    main, password = main_place(settings), settings.minio_fallback_root_password
+    secure = settings.minio_fallback_secure
+    if secure is None:
+        secure = settings.minio_secure
+    return Place(
+        main.endpoint if endpoint is None else _address(endpoint, is_secure=secure),
+        bucket or main.bucket,
+        settings.minio_fallback_root_user or main.access_key,
+        password.get_secret_value() if password else main.secret_key,
+        settings.minio_fallback_region or main.region,
+        "MINIO_FALLBACK_ROOT_USER and MINIO_FALLBACK_ROOT_PASSWORD",
+    )
+
+
+def _address(endpoint: str, *, is_secure: bool) -> str:
+    return endpoint if "://" in endpoint else f"{'https' if is_secure else 'http'}://{endpoint}"
+
+
 class ObjectStore:
-    """One bucket, called synchronously.
+    """One bucket, called synchronously; settings mean the main one.
 
     Every method raises UnavailableError when the store cannot be reached or refuses, and
     NotFoundError when the object is not there.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        address = settings.minio_endpoint_url or ""
-        parts = urlsplit(address if "://" in address else f"//{address}")
-        secure = parts.scheme == "https" or (not parts.scheme and settings.minio_secure)
-        password = settings.minio_root_password
-        self.bucket = settings.minio_bucket_name
-        self._region = settings.minio_region
+    def __init__(self, place: Settings | Place, *, connections: int = THREADS) -> None:
+        self.place = place if isinstance(place, Place) else main_place(place)
+        self.bucket = self.place.bucket
+        address = urlsplit(self.place.endpoint)
         self._http = urllib3.PoolManager(
-            maxsize=THREADS,
+            maxsize=connections,
             timeout=urllib3.Timeout(connect=2, read=10),
             retries=urllib3.Retry(total=1, backoff_factor=0.1, status_forcelist=[502, 503, 504]),
         )
         self._client = Minio(
-            parts.netloc,
-            access_key=settings.minio_root_user,
-            secret_key=password.get_secret_value() if password else None,
-            secure=secure,
-            region=settings.minio_region,
+            address.netloc,
+            access_key=self.place.access_key,
+            secret_key=self.place.secret_key,
+            secure=address.scheme == "https",
+            region=self.place.region,
             http_client=self._http,
         )
 
@@ -71,7 +125,7 @@ class ObjectStore:
             if self._client.bucket_exists(self.bucket):
                 return
             try:
-                self._client.make_bucket(self.bucket, location=self._region)
+                self._client.make_bucket(self.bucket, location=self.place.region)
             except S3Error as error:
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
@@ -119,10 +173,16 @@ class ObjectStore:
 
 
 class Storage:
-    """The object store for the event loop: the same calls on a bounded pool of threads."""
+    """The object store for the event loop: the same calls on a bounded pool of threads.
+
+    What the store lacks is read from the fallback, where one is set: so objects can move to
+    another place while they are served. Nothing is written there.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.store = ObjectStore(settings)
+        fallback = fallback_place(settings)
+        self._stores = [self.store, *([ObjectStore(fallback)] if fallback else [])]
         self._threads = Threads(THREADS, "storage")
 
     async def check(self) -> None:
@@ -135,7 +195,10 @@ class Storage:
 
     async def describe(self, name: str) -> ObjectDescription:
         """Ask for the size and the type of an object."""
-        return await self._run(self.store.describe, name)
+        for store in self._stores[:-1]:
+            with contextlib.suppress(NotFoundError):
+                return await self._run(store.describe, name)
+        return await self._run(self._stores[-1].describe, name)
 
     async def remove(self, name: str) -> None:
         """Remove an object."""
@@ -143,17 +206,25 @@ class Storage:
 
     async def open(self, name: str, start: int = 0, length: int = 0) -> AsyncIterator[bytes]:
         """Read an object in chunks, never more than one chunk ahead of its reader."""
-        chunks = self.store.open(name, start, length)
-        try:
-            while chunk := await self._run(next, chunks, b""):
-                yield chunk
-        finally:
-            await self._run(chunks.close)
+        for store in self._stores:
+            chunks = store.open(name, start, length)
+            try:
+                # That an object is missing is known before its first chunk.
+                while chunk := await self._run(next, chunks, b""):
+                    yield chunk
+            except NotFoundError:
+                if store is self._stores[-1]:
+                    raise
+            else:
+                return
+            finally:
+                await self._run(chunks.close)
 
     def close(self) -> None:
         """End the threads once their calls are done, and close the connections."""
         self._threads.close()
-        self.store.close()
+        for store in self._stores:
+            store.close()
 
     async def _run(self, call: Callable[..., Result], *arguments: object) -> Result:
         return await self._threads.run(call, *arguments)

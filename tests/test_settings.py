@@ -10,6 +10,7 @@ import pytest
 from satupeta_server.errors import StartError
 from satupeta_server.server import parent_environment
 from satupeta_server.settings import Settings, load_settings, require_servers
+from satupeta_server.storage import fallback_place
 
 SECRET = "Zeu8Ohth-aeKie0ie-Xoo9Quai-Ahng6xie"
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -122,6 +123,10 @@ IMPOSSIBLE: dict[str, list[str]] = {
         "http://[h",
         "a b",
     ],
+    "MINIO_FALLBACK_ENDPOINT_URL": ["s3://h:9000", "http://h:9000/path", "a b"],
+    "MINIO_FALLBACK_SECURE": ["2"],
+    "MINIO_FALLBACK_BUCKET_NAME": ["ab", "satu_peta"],
+    "MINIO_FALLBACK_REGION": ["_x"],
     "MINIO_SECURE": ["2"],
     "MINIO_BUCKET_NAME": ["ab", "Satupeta", "satu_peta", "a..b", "a.-b", "-ab", "127.0.0.1"],
     "MINIO_REGION": ["_x", "two words", "x-"],
@@ -134,7 +139,11 @@ IMPOSSIBLE: dict[str, list[str]] = {
     "TIMEZONE": ["Mars/Olympus", "../etc/passwd", "WIB"],
 }
 # Whether these are right only the network, the disk or the object store knows.
-ANYTHING = {"PROJECT_NAME", "HOST", "DATA_DIR", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"}
+ANYTHING = {
+    "PROJECT_NAME", "HOST", "DATA_DIR", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD",
+    "MINIO_FALLBACK_ROOT_USER", "MINIO_FALLBACK_ROOT_PASSWORD",
+    "MIRROR_ACCESS_KEY", "MIRROR_SECRET_KEY",
+}  # fmt: skip
 
 PRODUCTION = {
     "ENVIRONMENT": "production",
@@ -265,6 +274,41 @@ def test_a_store_needs_its_keys(monkeypatch: pytest.MonkeyPatch, missing: str) -
     assert missing in said
 
 
+@pytest.mark.parametrize("given", ["USER", "PASSWORD"])
+def test_a_fallback_has_both_of_its_keys_or_none(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    said = refusal(monkeypatch, {f"MINIO_FALLBACK_ROOT_{given}": "geheim"})
+    assert "MINIO_FALLBACK_ROOT_USER and MINIO_FALLBACK_ROOT_PASSWORD" in said
+    assert "geheim" not in said
+
+
+def test_what_is_not_set_of_a_fallback_is_as_in_the_main_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    main = {
+        "MINIO_ENDPOINT_URL": "s3:9000", "MINIO_SECURE": "true", "MINIO_REGION": "id-1",
+        "MINIO_ROOT_USER": "u", "MINIO_ROOT_PASSWORD": "p",
+    }  # fmt: skip
+    assert fallback_place(with_environment(monkeypatch, main)) is None
+    found = fallback_place(
+        with_environment(monkeypatch, {**main, "MINIO_FALLBACK_BUCKET_NAME": "older"})
+    )
+    assert found is not None
+    assert (found.endpoint, found.bucket) == ("https://s3:9000", "older")
+    assert (found.access_key, found.secret_key, found.region) == ("u", "p", "id-1")
+    own = {
+        "MINIO_FALLBACK_BUCKET_NAME": "", "MINIO_FALLBACK_ENDPOINT_URL": "old:9000",
+        "MINIO_FALLBACK_SECURE": "false", "MINIO_FALLBACK_REGION": "id-2",
+        "MINIO_FALLBACK_ROOT_USER": "v", "MINIO_FALLBACK_ROOT_PASSWORD": "q",
+    }  # fmt: skip
+    found = fallback_place(with_environment(monkeypatch, {**main, **own}))
+    assert found is not None
+    assert (found.endpoint, found.bucket) == ("http://old:9000", "satupeta")
+    assert (found.access_key, found.secret_key, found.region) == ("v", "q", "id-2")
+    assert "q" not in repr(found).replace("fallback", "")
+
+
 def test_the_file_is_read_and_the_environment_goes_before_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -323,6 +367,7 @@ def test_production_names_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) -
         ("DATABASE_URL", "postgresql://satupeta@db/satupeta?password=changeme"),
         ("DATABASE_URL", "postgresql://satupeta:Ab3!@db/satupeta"),
         ("MINIO_ROOT_PASSWORD", "minioadmin"),
+        ("MINIO_FALLBACK_ROOT_PASSWORD", "minioadmin"),
         ("MINIO_ROOT_PASSWORD", "Change-Me!"),
         ("MINIO_ROOT_PASSWORD", "Ab3!"),
     ],
@@ -330,7 +375,8 @@ def test_production_names_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) -
 def test_production_refuses_weak_and_default_secrets(
     monkeypatch: pytest.MonkeyPatch, name: str, weak: str
 ) -> None:
-    said = refusal(monkeypatch, {**PRODUCTION, name: weak})
+    keys = {"MINIO_FALLBACK_ROOT_USER": "u", "MINIO_FALLBACK_ROOT_PASSWORD": "Eew2ooph-ai0"}
+    said = refusal(monkeypatch, {**PRODUCTION, **keys, name: weak})
     assert said.startswith(f"{name} ")
     assert weak not in said
 

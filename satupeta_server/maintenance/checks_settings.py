@@ -55,10 +55,13 @@ def secrets(patient: Patient) -> Finding:
 def _weak_secrets(settings: Settings) -> Iterator[Finding]:
     state: State = "problem" if settings.environment == "production" else "warning"
     url = settings.database_url.get_secret_value() if settings.database_url else ""
-    store = settings.minio_root_password
+    stores = {
+        "MINIO_ROOT_PASSWORD": settings.minio_root_password,
+        "MINIO_FALLBACK_ROOT_PASSWORD": settings.minio_fallback_root_password,
+    }
     passwords = {
         "the password in DATABASE_URL": urlsplit(url).password,
-        "MINIO_ROOT_PASSWORD": store.get_secret_value() if store else None,
+        **{name: store.get_secret_value() if store else None for name, store in stores.items()},
     }
     for name, password in passwords.items():
         if password and is_default_secret(password):

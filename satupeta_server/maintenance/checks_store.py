@@ -3,68 +3,26 @@
 import contextlib
 import datetime
 import email.utils
-import json
 import time
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import quote
 
-import urllib3
-from minio.error import S3Error
-
+from satupeta_server.errors import StartError, UnreachableError
+from satupeta_server.maintenance import bucket_policy
+from satupeta_server.maintenance.bucket_store import AdministeredStore, RefusedError
 from satupeta_server.maintenance.checks_database import connection
 from satupeta_server.maintenance.doctor import Finding, Patient, State
 from satupeta_server.settings import Settings
-from satupeta_server.storage import ObjectStore
+from satupeta_server.storage import Place, fallback_place
 
 FEW_OBJECTS = 1000
 """So many are compared with their rows; counting more is work for satupeta bucket."""
-_SECONDS = urllib3.Timeout(connect=2, read=3)
 _WRONG_CLOCK_SECONDS = 60
 _ODD_CLOCK_SECONDS = 5
 
 
-class _Inspected(ObjectStore):
-    """The bucket, looked at more closely than the API needs."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        endpoint = settings.minio_endpoint_url or ""
-        scheme = "https" if settings.minio_secure else "http"
-        self.address = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
-
-    def exists(self) -> bool:
-        return bool(self._client.bucket_exists(self.bucket))
-
-    def open_statements(self) -> list[str]:
-        """Give the actions that the bucket's policy allows to everybody."""
-        try:
-            policy = json.loads(self._client.get_bucket_policy(self.bucket))
-        except S3Error:
-            # None is set, or the store knows no policies.
-            return []
-        statements = [one for one in policy.get("Statement", []) if _is_for_everybody(one)]
-        return sorted({action for one in statements for action in _as_list(one.get("Action"))})
-
-    def first_names(self, most: int) -> list[str]:
-        """Give the names of the first objects, one more than ``most`` where there are more."""
-        names = []
-        for found in self._client.list_objects(self.bucket, recursive=True):
-            names.append(str(found.object_name))
-            if len(names) > most:
-                break
-        return names
-
-    def answer_to_anybody(self, method: str, path: str) -> Any:
-        """Ask without any key, as a stranger would."""
-        return self._http.request(
-            method, f"{self.address}/{path}", timeout=_SECONDS, retries=False, redirect=False
-        )
-
-
 @contextlib.contextmanager
-def _inspected(settings: Settings) -> Iterator[_Inspected]:
-    store = _Inspected(settings)
+def _inspected(place: Settings | Place) -> Iterator[AdministeredStore]:
+    store = AdministeredStore(place)
     try:
         yield store
     finally:
@@ -82,33 +40,41 @@ def bucket(patient: Patient) -> Finding:
     try:
         with _inspected(settings) as store:
             is_there = store.exists()
-    except S3Error as error:
-        advice = "correct MINIO_ROOT_USER and MINIO_ROOT_PASSWORD, or their rights"
-        return Finding("problem", f"{where} refuses: {error.code}", advice)
-    except (urllib3.exceptions.HTTPError, OSError):
+    except UnreachableError:
         advice = "start the object store, or correct MINIO_ENDPOINT_URL"
         return Finding("problem", f"{settings.minio_endpoint_url} does not answer", advice)
+    except (StartError, RefusedError) as error:
+        code = getattr(error.__cause__, "code", "")
+        advice = "correct MINIO_ROOT_USER and MINIO_ROOT_PASSWORD, or their rights"
+        return Finding("problem", f"{where} refuses: {code}", advice)
     if not is_there:
         return Finding("problem", f"there is no bucket {where}", "run satupeta bucket create")
     milliseconds = (time.monotonic() - begin) * 1000
-    return Finding("ok", f"{where} answers in {milliseconds:.0f} ms")
+    return _with_fallback(settings, f"{where} answers in {milliseconds:.0f} ms")
+
+
+def _with_fallback(settings: Settings, well: str) -> Finding:
+    """Look at the fallback, too, where there is one."""
+    place = fallback_place(settings)
+    if place is None:
+        return Finding("ok", well)
+    advice = "correct the MINIO_FALLBACK_ settings, or remove them once all has moved"
+    try:
+        with _inspected(place) as store:
+            if not store.exists():
+                return Finding("problem", f"there is no bucket {place}, the fallback", advice)
+    except (StartError, RefusedError) as error:
+        return Finding("problem", str(error), advice)
+    return Finding("ok", f"{well}, and reads from {place} what it lacks")
 
 
 def policy(patient: Patient) -> Finding:
     """Whether anybody can reach the objects past the API; it is really tried."""
-    advice = "close it with satupeta bucket policy"
     with _inspected(patient.known_settings) as store:
-        actions = store.open_statements()
-        if actions:
-            text = f"the bucket's policy gives to everybody: {', '.join(actions)}"
-            return Finding("problem", text, advice)
-        if store.answer_to_anybody("GET", f"{store.bucket}?list-type=2&max-keys=1").status == 200:
-            return Finding("problem", "everybody can list the bucket", advice)
-        for name in store.first_names(1)[:1]:
-            path = f"{store.bucket}/{quote(name)}"
-            if store.answer_to_anybody("HEAD", path).status == 200:
-                return Finding("problem", "everybody can read objects", advice)
-    return Finding("ok", "nobody reaches objects without a key")
+        access = bucket_policy.anonymous_access(store)
+    if access.is_open:
+        return Finding("problem", access.text, "close it with satupeta bucket policy close")
+    return Finding("ok", access.text)
 
 
 def objects(patient: Patient) -> Finding:
@@ -116,6 +82,11 @@ def objects(patient: Patient) -> Finding:
     settings = patient.known_settings
     with _inspected(settings) as store:
         names = store.first_names(FEW_OBJECTS)
+    fallback = fallback_place(settings)
+    if fallback is not None:
+        with _inspected(fallback) as store:
+            names += store.first_names(FEW_OBJECTS)
+    names = sorted(set(names))
     if len(names) > FEW_OBJECTS:
         text = f"more than {FEW_OBJECTS} objects are not compared here"
         return Finding("skipped", text, "run satupeta bucket orphans")
@@ -165,15 +136,3 @@ def _store_time(settings: Settings) -> float:
     there = email.utils.parsedate_to_datetime(date or "").astimezone(datetime.UTC).timestamp()
     # The header has whole seconds, cut off.
     return there + 0.5 - (begin + time.time()) / 2
-
-
-def _is_for_everybody(statement: dict[str, Any]) -> bool:
-    principal = statement.get("Principal")
-    named = principal.get("AWS") if isinstance(principal, dict) else principal
-    return statement.get("Effect") == "Allow" and "*" in _as_list(named)
-
-
-def _as_list(value: Any) -> list[str]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]

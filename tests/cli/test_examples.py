@@ -46,6 +46,15 @@ class Preparation:
 
 PREPARED = {
     "import portal": Preparation(portal=True),
+    "bucket presign": Preparation(
+        "satupeta shell -c \"run(File.insert(id='01968b53-a910-7f00-8000-000000000001', "
+        "object_name='files/a.txt', name='a.txt', content_type='text/plain', size=1, "
+        "checksum='0' * 64, uploaded_by=caller.user_id).aio_execute())\""
+    ),
+    "bucket move": Preparation(
+        "MINIO_BUCKET_NAME=satupeta-tests-old satupeta bucket create; "
+        "echo MINIO_FALLBACK_BUCKET_NAME=satupeta-tests-old > .env"
+    ),
     "serve": Preparation(serves=True),
     "dev": Preparation(serves=True),
     **{

@@ -6,11 +6,10 @@ from typing import Any
 
 from satupeta_server.database import database
 from satupeta_server.errors import AppError, UnavailableError
-from satupeta_server.models.credentials import Credential
+from satupeta_server.models.credentials import Credential, encryption_context
 from satupeta_server.models.mapsets import MapsetSource
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.container import Services
-from satupeta_server.services.credentials import encryption_context
 from satupeta_server.services.records import differing
 from satupeta_server.transfer.converting import reasons
 from satupeta_server.transfer.portal.drafts import Draft
