@@ -1,7 +1,10 @@
 """Every command's example, run as it stands, on real servers."""
 
 import contextlib
+import gzip
 import os
+import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,9 +19,11 @@ import pytest
 
 from satupeta_cli.commands import import_
 from satupeta_cli.options import PASSWORD_VARIABLE
+from satupeta_server.embedded import Addresses
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
-from tests.cli.program import DONE, Program
+from tests.cli.program import DONE, ROOT, Program
+from tests.conftest import make_settings, own_database
 from tests.docs_cli import commands
 from tests.portals import served
 from tests.world import PASSWORD
@@ -68,12 +73,16 @@ PREPARED = {
 
 @pytest.fixture
 def program(settings: Settings, tmp_path: Path, store: ObjectStore) -> Program:
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    script = folder / "satupeta"
+    return installed(settings, tmp_path)
+
+
+def installed(settings: Settings, folder: Path) -> Program:
+    """The program, with a script ``satupeta`` that :func:`run_script` finds."""
+    script = folder / "bin" / "satupeta"
+    script.parent.mkdir()
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -m satupeta_cli "$@"\n', encoding="utf-8")
     script.chmod(0o755)
-    return Program(settings, tmp_path)
+    return Program(settings, folder)
 
 
 def run_script(program: Program, text: str, code: int = DONE, **variables: str) -> None:
@@ -136,6 +145,25 @@ def test_the_example_works(program: Program, name: str, example: str) -> None:
             run_script(program, example, prepared.code, **login)
         return
     run_script(program, example, prepared.code)
+
+
+def test_the_first_day_of_the_readme_works_as_it_stands(
+    addresses: Addresses, tmp_path: Path
+) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    chapter = readme.partition("## An administrator's first day")[2]
+    script = chapter.partition("```sh\n")[2].partition("```")[0]
+    assert len(re.findall(r"^satupeta ", script, re.MULTILINE)) == 10
+    with gzip.open(tmp_path / "wilayah.csv.gz", "wt") as file:
+        file.write("35.78.99,UJI\n35.78.99.1001,UJI\n")
+    (tmp_path / "dinas.csv").write_text("name,email\nDinas Satu,satu@example.org\n")
+    with own_database(addresses, "readme") as name:
+        bucket = f"satupeta-readme-{secrets.token_hex(4)}"
+        settings = make_settings(addresses, name, minio_bucket_name=bucket)
+        program = installed(settings, tmp_path)
+        run_script(program, script)
+        assert program.rows("SELECT count(*) FROM regionals WHERE code LIKE '35.78.99%'") == [(2,)]
+        assert program.rows("SELECT name FROM organizations") == [("Dinas Satu",)]
 
 
 def test_everything_prepared_is_a_command() -> None:

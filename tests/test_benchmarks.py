@@ -1,9 +1,24 @@
-"""The measurement of ``bucket verify`` and ``mirror`` works; how fast they are it tells by hand."""
+"""The measurements work; how fast things are they tell by hand."""
 
 import subprocess
 import sys
 
 from tests.cli.program import ROOT
+
+
+def test_the_measurement_of_imports_compares_with_a_bare_copy() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks.imports", "--mapsets", "300", "--no-regions"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "of the rate of a bare COPY." in ended.stdout
+    assert "mapsets, first: {'created': 300}" in ended.stdout
+    assert "mapsets, again: {'unchanged': 300}" in ended.stdout
 
 
 def test_the_measurement_prints_a_ratio_for_each_command() -> None:
