@@ -8,6 +8,7 @@ and revisions.
 import argparse
 import base64
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -37,6 +38,7 @@ REGIONS = (
     / "satupeta_server/data/wilayah-permendagri-72-2019.csv.gz"
 )
 TABLES = ("mapsets", "mapset_sources", "mapset_histories", "mapset_revisions")
+MOST_CHANGED = 100_000
 _MEGABYTE = 1_000_000
 
 
@@ -165,6 +167,9 @@ class Bench:
             command(settings, self.work("mapsets, first", count), *_import("mapsets", path))
             _copy_out(settings, copies)
             command(settings, self.work("mapsets, again", count), *_import("mapsets", path))
+            some = min(count, MOST_CHANGED)
+            changed = _changed(path, some)
+            command(settings, self.work("mapsets, changed", some), *_import("mapsets", changed))
         with self.own_database("copied") as settings, measured(self.work("bare COPY", count)):
             _copy_in(settings, copies)
 
@@ -181,6 +186,16 @@ class Bench:
                 row["metadata_url"] = row["metadata_url"] or "https://example.org/metadata"
                 target.write(json.dumps(row, ensure_ascii=False) + "\n")
         exported.unlink()
+
+
+def _changed(path: Path, count: int) -> Path:
+    """Write the first rows anew, each with another version of its data."""
+    target = path.with_name("changed.jsonl")
+    with path.open(encoding="utf-8") as file, target.open("w", encoding="utf-8") as output:
+        for line in itertools.islice(file, count):
+            row = json.loads(line)
+            output.write(json.dumps({**row, "data_version": "baru"}, ensure_ascii=False) + "\n")
+    return target
 
 
 def _import(kind: str, path: Path) -> tuple[str, ...]:

@@ -69,7 +69,8 @@ class BulkStore:
                 for state in (State.CREATED, State.UPDATED)
             }
             self._create(columns, lines[State.CREATED])
-            self._update(columns, lines[State.UPDATED])
+            met = {line: known for line, (known, *_) in found}
+            self._update(columns, {line: met[line] for line in lines[State.UPDATED]})
             self._follow(fields, lines[State.CREATED], lines[State.UPDATED])
         yield from outcomes.values()
 
@@ -201,23 +202,22 @@ class BulkStore:
             f"UPDATE {_STAGED} SET new_id = coalesce(given_id, new_id) WHERE given_id IS NOT NULL"
         )
 
-    def _update(self, columns: Sequence[str], lines: list[int]) -> None:
-        if not lines:
+    def _update(self, columns: Sequence[str], met: dict[int, uuid.UUID]) -> None:
+        """Change the records that rows, by their lines, have met."""
+        if not met:
             return
         changed = [name for name in columns if name not in self.kind.only_on_creation]
         sets = [f"{name} = s.{name}" for name in changed]
         sets += ["revision = t.revision + 1", "updated_at = now()"]
         if self._is_mapsets:
             sets.append("updated_by = %(user)s")
-        keys = " AND ".join(_same(key) for key in self.kind.key if key in columns)
-        by_key = f"(NOT EXISTS (SELECT FROM {self.table} i WHERE i.id = s.given_id"
-        by_key += f" AND i.deleted_at IS NULL) AND {keys or 'false'})"
+        ids = list(map(str, met.values()))
         database.execute_sql(
-            f"WITH met AS (UPDATE {self.table} t SET {', '.join(sets)} FROM {_STAGED} s"
-            f" WHERE (t.id = s.given_id OR {by_key}) AND t.deleted_at IS NULL"
-            " AND s.line = ANY(%(lines)s) RETURNING s.line, t.id)"
-            f" UPDATE {_STAGED} s SET new_id = met.id FROM met WHERE met.line = s.line",
-            {"user": str(SYSTEM_USER_ID), "lines": lines},
+            f"WITH met AS (UPDATE {_STAGED} s SET new_id = m.id"
+            " FROM unnest(%(lines)s, %(ids)s::uuid[]) AS m (line, id) WHERE s.line = m.line"
+            " RETURNING s.*)"
+            f" UPDATE {self.table} t SET {', '.join(sets)} FROM met s WHERE t.id = s.new_id",
+            {"user": str(SYSTEM_USER_ID), "lines": list(met), "ids": ids},
         )
 
     def _follow(self, fields: Sequence[str], created: list[int], updated: list[int]) -> None:
