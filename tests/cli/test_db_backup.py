@@ -338,7 +338,17 @@ def test_a_restore_waits_for_those_who_work(program: Program) -> None:
     holder = psycopg2.connect(address(program.settings))
     with holder.cursor() as cursor:
         cursor.execute("UPDATE news SET name = 'late'")
-    release = threading.Timer(3, holder.commit)
+
+    def let_go() -> None:
+        deadline = time.monotonic() + 50
+        while program.rows("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        # Longer than a restore waits before it says so and asks again.
+        time.sleep(3)
+        holder.commit()
+
+    release = threading.Thread(target=let_go)
     release.start()
     ended = program("db", "restore", NAME, "--yes")
     release.join()
