@@ -47,6 +47,8 @@ def import_files(context: Context, kind: str, files: Sequence[str], options: dic
 
     if options["create_only"] and options["update_only"]:
         raise click.UsageError("--create-only and --update-only leave nothing to do.")
+    if options["resume"] and (options["atomic"] or options["dry_run"]):
+        raise click.UsageError("With --atomic and --dry-run nothing is kept to --resume.")
     if list(files).count(_STANDARD_STREAM) > 1:
         raise click.UsageError("Standard input can be read once only.")
     reporter: Reporter | None = None
@@ -65,6 +67,8 @@ def import_files(context: Context, kind: str, files: Sequence[str], options: dic
             raise click.UsageError(str(error)) from None
         click.echo(f"satupeta: {error} The rows before it are imported.", err=True)
         code = 1
+    if options["atomic"] and reporter.totals.failed:
+        click.echo("satupeta: Rows failed, so nothing was changed.", err=True)
     write_record(reporter.totals.as_dict(), options["form"])
     return 1 if reporter.totals.failed else code
 
@@ -140,6 +144,7 @@ async def _record(administration: Administration, job: Job, reporter: "Reporter"
 
 def _import(job: Job, told: "Told", reporter: "Reporter", *, resumes: bool) -> None:
     """Import what is kept batch by batch, under a record of what is done."""
+    from satupeta_server.errors import InputError
     from satupeta_server.transfer import journal
 
     import_id, is_resumed = administer(job.context, lambda one: _begun(one, job, resumes=resumes))
@@ -148,9 +153,19 @@ def _import(job: Job, told: "Told", reporter: "Reporter", *, resumes: bool) -> N
     with journal.alone(job.context.settings(), import_id), _interruptible(job.context):
         done = administer(job.context, lambda _: journal.done(import_id)) if is_resumed else {}
         plan = dataclasses.replace(job.plan, import_id=import_id)
-        _store(dataclasses.replace(job, plan=plan), done, told)
-        totals = reporter.totals.as_dict()
-        administer(job.context, lambda _: journal.finish(import_id, totals))
+        try:
+            _store(dataclasses.replace(job, plan=plan), done, told)
+        except InputError:
+            _finish(job, import_id, reporter)
+            raise
+        _finish(job, import_id, reporter)
+
+
+def _finish(job: Job, import_id: "uuid.UUID", reporter: "Reporter") -> None:
+    from satupeta_server.transfer import journal
+
+    totals = reporter.totals.as_dict()
+    administer(job.context, lambda _: journal.finish(import_id, totals))
 
 
 async def _begun(
@@ -175,11 +190,11 @@ async def _begun(
 @contextlib.contextmanager
 def _interruptible(context: Context) -> Iterator[None]:
     """Say how to go on, however an import was interrupted."""
-    from satupeta_server.errors import UnavailableError
+    from satupeta_server.errors import UnavailableError, UnreachableError
 
     try:
         yield
-    except (KeyboardInterrupt, UnavailableError):
+    except (KeyboardInterrupt, UnavailableError, UnreachableError):
         context.say("What is imported stays; the same command with --resume goes on.")
         raise
 

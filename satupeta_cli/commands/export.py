@@ -4,13 +4,16 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from satupeta_cli.commands.import_ import FORMATS, KINDS
 from satupeta_cli.context import Context
 from satupeta_cli.progress import progress
+
+if TYPE_CHECKING:
+    from satupeta_server.transfer.sources import Format
 
 _FILES = "files"
 
@@ -33,14 +36,15 @@ def command(
     Example: satupeta export organizations -o organizations.csv
     """
     from satupeta_server.errors import InputError
+    from satupeta_server.transfer.sources import format_of
 
     if kind == _FILES and folder is None:
         if output == "-":
             raise click.UsageError("Say with --folder where the contents of the files go.")
         folder = Path(output).with_name(Path(output).name.partition(".")[0])
-    form = chosen_format or ("csv" if output == "-" else output)
     lost: list[str] = []
     try:
+        form = format_of("-.csv" if output == "-" else output, chosen_format)
         with _opened(output) as file:
             rows = _rows(context, kind, folder, Path(output).parent, lost.append)
             _write(context, kind, file, form, rows)
@@ -97,7 +101,7 @@ def _rows(
 
 
 def _write(
-    context: Context, kind: str, file: IO[bytes], form: str, rows: Iterator[dict[str, Any]]
+    context: Context, kind: str, file: IO[bytes], form: "Format", rows: Iterator[dict[str, Any]]
 ) -> None:
     from satupeta_server.transfer.kinds import KINDS as KNOWN
     from satupeta_server.transfer.writing import make_writer

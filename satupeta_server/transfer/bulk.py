@@ -156,6 +156,8 @@ class BulkStore:
                 " OR s.sources IS DISTINCT FROM coalesce((SELECT array_agg(map_source_id ORDER BY"
                 " position) FROM mapset_sources WHERE mapset_id = t.id), '{}')"
             )
+        if self.table == "regionals" and "code" in columns:
+            differs += f" OR t.parent_id IS DISTINCT FROM {_PARENT_ID}"
         keys = [key for key in self.kind.key if key in columns]
         condition = " AND ".join(_same(key) for key in keys) or "false"
         if len(keys) < len(self.kind.key):
@@ -211,6 +213,8 @@ class BulkStore:
         sets += ["revision = t.revision + 1", "updated_at = now()"]
         if self._is_mapsets:
             sets.append("updated_by = %(user)s")
+        if self.table == "regionals" and "code" in columns:
+            sets.append(f"parent_id = {_PARENT_ID}")
         ids = list(map(str, met.values()))
         database.execute_sql(
             f"WITH met AS (UPDATE {_STAGED} s SET new_id = m.id"
@@ -221,7 +225,12 @@ class BulkStore:
         )
 
     def _follow(self, fields: Sequence[str], created: list[int], updated: list[int]) -> None:
-        """Write what belongs to new and changed mapsets: sources, history, revisions."""
+        """Write what belongs to new and changed mapsets: sources, history, revisions.
+
+        What lies in a new region, and lay in the one above it for want of this, moves there.
+        """
+        if self.table == "regionals" and created:
+            database.execute_sql(_MOVE_INTO_NEW_REGIONS, {"created": created})
         if not self._is_mapsets or not created + updated:
             return
         parameters = {
@@ -247,6 +256,13 @@ _PARENT_ID = (
     "(SELECT p.id FROM regionals p WHERE p.deleted_at IS NULL AND length(p.code) < length(s.code)"
     " AND p.code IN (left(s.code, 8), left(s.code, 5), left(s.code, 2))"
     " ORDER BY length(p.code) DESC LIMIT 1)"
+)
+_MOVE_INTO_NEW_REGIONS = (
+    "UPDATE regionals t SET parent_id = m.id, revision = t.revision + 1, updated_at = now()"
+    f" FROM {_STAGED} s JOIN regionals m ON m.id = s.new_id"
+    " WHERE s.line = ANY(%(created)s) AND length(m.code) < 13 AND t.parent_id = m.parent_id"
+    " AND t.deleted_at IS NULL AND length(t.code) > length(m.code)"
+    " AND left(t.code, length(m.code)) = m.code"
 )
 _DROP_SOURCES = (
     f"DELETE FROM mapset_sources m USING {_STAGED} s"

@@ -244,16 +244,28 @@ def reasons(error: AppError, language: Language) -> dict[str, list[str]]:
 
 
 def check_columns(
-    kind: Kind, columns: Sequence[str], mapping: Mapping[str, str], *, ignore_unknown: bool
+    kind: Kind,
+    columns: Sequence[str],
+    mapping: Mapping[str, str],
+    *,
+    ignore_unknown: bool,
+    is_whole: bool = True,
 ) -> None:
-    """Refuse columns that the kind does not have; raises InputError that names near ones."""
+    """Refuse columns that the kind does not have; raises InputError that names near ones.
+
+    ``is_whole`` says that these are all columns of the file: rows of JSON may have others.
+    """
     known = {"id", *kind.form.fields, *kind.references, *kind.extra_columns}
     targets = [name for name in mapping.values() if name not in known]
-    sources = [name for name in mapping if name not in columns]
+    sources = [name for name in mapping if is_whole and name not in columns]
     if targets or sources:
         wrong = ", ".join(targets or sources)
         place = f"{kind.name} have no column" if targets else "the file has no column"
         raise InputError(f"--map: {place} {wrong}.")
+    meant = [mapping.get(name, name) for name in columns]
+    doubled = sorted({name for name in meant if meant.count(name) > 1})
+    if doubled:
+        raise InputError(f"Several columns of the file are meant as {', '.join(doubled)}.")
     unknown = [name for name in columns if mapping.get(name, name) not in known]
     if unknown and not ignore_unknown:
         hints = [f"{name!r}{_near(name, known)}" for name in unknown]

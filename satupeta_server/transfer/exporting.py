@@ -20,7 +20,6 @@ def export_rows(kind: Kind) -> Iterator[dict[str, Any]]:
     To be called where the models may be used synchronously. Raises UnavailableError when the
     database goes away.
     """
-    references = References(kind)
     reference_of = kind.references
     names = [name for name in kind.columns if name not in ("id", "sources")]
     columns = [reference_of[name].field if name in reference_of else name for name in names]
@@ -30,6 +29,8 @@ def export_rows(kind: Kind) -> Iterator[dict[str, Any]]:
     if kind.name == "users":
         condition &= ~model.is_system
     with database.translated(), database.database.atomic():
+        database.database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        references = References(kind)
         fields = [model.id, *(getattr(model, one) for one in columns)]
         query = model.select(*fields).where(condition).order_by(model.id)
         for chunk in _chunks(query, [field.python_value for field in fields]):

@@ -74,6 +74,8 @@ class FileStore:
         path = (self.folder / row.values["path"]).resolve()
         if not path.is_relative_to(self.folder.resolve()):
             raise invalid("path", "path_outside", folder=self.folder)
+        if path.exists() and not path.is_file():
+            raise invalid("path", "file_unreadable", reason="it is no file")
         try:
             size = path.stat().st_size
             if size > self.service.settings.max_upload_size:
@@ -93,7 +95,8 @@ class FileStore:
             row: File | None = await File.aio_get_or_none(File.id == record_id)
             if row is not None and row.deleted_at is not None:
                 raise invalid("id", "id_taken")
-            return row
+            if row is not None:
+                return row
         same = (File.checksum == upload.checksum) & (File.name == upload.name) & File.living()
         rows = await File.select().where(same).order_by(File.id).limit(1).aio_execute()
         return rows[0] if rows else None

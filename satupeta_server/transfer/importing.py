@@ -12,7 +12,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from satupeta_server import database
-from satupeta_server.errors import InputError, UnavailableError
+from satupeta_server.errors import UnavailableError, UnreachableError
 from satupeta_server.settings import Settings
 from satupeta_server.transfer import journal
 from satupeta_server.transfer.batching import Batch, Plan, Told, batches
@@ -23,6 +23,9 @@ from satupeta_server.transfer.reading import Row
 from satupeta_server.transfer.references import References
 from satupeta_server.transfer.singly import Store
 from satupeta_server.transfer.sources import Source
+
+_PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
+"""Hashing passwords and storing contents goes on between the statements of a transaction."""
 
 
 class _UndoError(Exception):
@@ -53,9 +56,13 @@ def import_bulk(
     if plan.is_undone:
         _import_undoable(settings, sources, plan, told)
         return
+    database.connect(settings)
+    with database.translated(), database.synchronous():
+        references = References(plan.kind)
+    database.database.close()
     with _pool(settings, plan) as pool:
         for number, source in enumerate(sources):
-            for group in batches(source, number, plan, told):
+            for group in batches(source, number, plan, references, told):
                 for batch, outcomes in _in_order(pool, group, done):
                     _tell(batch, outcomes, told)
 
@@ -73,7 +80,7 @@ async def import_singly(
     with contextlib.suppress(_UndoError):
         async with database.database.whole() if plan.is_undone else contextlib.nullcontext():
             for number, source in enumerate(sources):
-                for group in batches(source, number, plan, counted):
+                for group in batches(source, number, plan, references, counted):
                     for batch in group:
                         outcomes = _replayed(batch, done)
                         if outcomes is None:
@@ -85,6 +92,7 @@ async def import_singly(
 
 async def _stored(store: Store, converter: Converter, batch: Batch, plan: Plan) -> list[Outcome]:
     async with database.database.whole():
+        await database.database.aio_execute_sql(_PATIENT)
         prepared, refused = _converted(converter, batch)
         outcomes = _sorted(refused, await store.store(prepared))
         if plan.import_id is not None:
@@ -116,7 +124,7 @@ def _import_undoable(settings: Settings, sources: Sequence[Source], plan: Plan, 
     with contextlib.suppress(_UndoError), database.translated(), _transaction():
         work = _Worker(plan)
         for number, source in enumerate(sources):
-            for group in batches(source, number, plan, counted):
+            for group in batches(source, number, plan, work.references, counted):
                 for batch in group:
                     _tell(batch, work.store(batch), counted)
         if plan.is_dry_run or counted.failed:
@@ -135,9 +143,10 @@ class _Worker:
     def __init__(self, plan: Plan) -> None:
         self._kind = plan.kind
         self._import_id = plan.import_id
+        self.references = References(plan.kind)
         self._converter = Converter(
             plan.kind,
-            References(plan.kind),
+            self.references,
             plan.mapping,
             plan.language,
             ignores_unknown=plan.ignores_unknown,
@@ -167,10 +176,23 @@ def _pool(settings: Settings, plan: Plan) -> Iterator[Executor]:
     try:
         yield pool
     except BrokenProcessPool:
-        raise InputError("A process of the import was ended by somebody else.") from None
+        raise UnreachableError("A process of the import was ended from outside.") from None
     finally:
         # What is under way is finished; nothing new is begun.
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Let processes that are started meanwhile not hear Ctrl-C, which reaches the whole group.
+
+    What it means is decided by the one who started them.
+    """
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 def _in_order(
@@ -191,7 +213,9 @@ def _in_order(
 def _submitted(pool: Executor, batch: Batch, done: journal.Done) -> Future[list[Outcome]]:
     outcomes = _replayed(batch, done)
     if outcomes is None:
-        return pool.submit(_store_batch, batch)
+        # The pool starts its processes when there is work for them.
+        with _deaf():
+            return pool.submit(_store_batch, batch)
     future: Future[list[Outcome]] = Future()
     future.set_result(outcomes)
     return future
@@ -207,8 +231,6 @@ def _begin(settings: Settings, plan: Plan) -> None:
     _plan, _worker = plan, None
     parent = multiprocessing.parent_process()
     if parent is not None:
-        # Ctrl-C reaches the whole group: the parent decides what it means.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     database.connect(settings)
 

@@ -64,10 +64,18 @@ async def begin(
             earlier = await _unfinished(mark)
             if earlier is not None:
                 return earlier, True
+        else:
+            await _give_up_earlier(mark)
         row = Import(kind=kind, files=list(files), fingerprint=mark)
         await row.aio_save(force_insert=True)
         await record_action(caller, "import", subject, row.id, files=list(files))
     return row.id, False
+
+
+async def _give_up_earlier(mark: str) -> None:
+    """End what was interrupted and begins anew: it must not be taken up after this one."""
+    same = (Import.fingerprint == mark) & Import.finished_at.is_null()
+    await Import.update({"finished_at": now()}).where(same).aio_execute()
 
 
 async def _unfinished(mark: str) -> uuid.UUID | None:
@@ -92,13 +100,24 @@ async def done(import_id: uuid.UUID) -> Done:
 
 def batch_row(import_id: uuid.UUID, place: str, outcomes: Sequence[Outcome]) -> Any:
     """Make the statement that keeps a batch, for the transaction that stores it."""
-    failed = {str(one.line): dict(one.errors) for one in outcomes if one.errors}
+    failed = {
+        str(one.line): {
+            _storable(name): [*map(_storable, found)] for name, found in one.errors.items()
+        }
+        for one in outcomes
+        if one.errors
+    }
     return ImportBatch.insert(
         import_id=import_id,
         place=place,
         states="".join(_LETTERS[one.state] for one in outcomes),
         errors=failed or None,
     )
+
+
+def _storable(text: str) -> str:
+    """Leave out of a text, which may quote a cell, what PostgreSQL cannot hold."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def replayed(lines: Sequence[int], states: str, errors: Mapping[str, Any]) -> list[Outcome]:

@@ -5,7 +5,10 @@ unreadable raises InputError.
 """
 
 import csv
+import datetime
+import decimal
 import io
+import itertools
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +28,10 @@ LONGEST_LINE = 16 * 1024 * 1024
 """In bytes; also of one field, and of one row's JSON."""
 LARGEST_SHEET = 1024 * 1024 * 1024
 """Bytes that an .xlsx file may unpack to."""
-_LARGEST_SHARED_TEXTS = 128 * 1024 * 1024
+_LARGEST_SHARED_TEXTS = 32 * 1024 * 1024
+_LARGEST_OTHER_PART = 4 * 1024 * 1024
+_LAST_SHEET_LINE = 1_048_576
+_JSON_BUFFER = 64 * 1024
 _MOST_SHEET_PARTS = 10_000
 
 csv.field_size_limit(LONGEST_LINE)
@@ -205,14 +211,48 @@ def _object_row(number: int, value: Any, text: str | None = None) -> Row:
 def _read_json(file: IO[bytes], source: Source, _headerless: Headerless | None) -> Iterator[Row]:
     """Read an array of objects; the line is the number of the object."""
     number = 0
+    bounded = _Bounded(file, source)
     try:
-        for value in ijson.items(file, "item", use_float=True):
+        for value in ijson.items(bounded, "item"):
             number += 1
-            yield _object_row(number, value)
+            bounded.forget()
+            yield _object_row(number, _with_floats(value))
     except (ijson.JSONError, UnicodeDecodeError, OverflowError, RecursionError):
         raise InputError(
             f"{source.name} is no whole JSON array: it breaks after its object {number}."
         ) from None
+
+
+class _Bounded:
+    """A file of which no more is read for one object than a line may hold."""
+
+    def __init__(self, file: IO[bytes], source: Source) -> None:
+        self._file = file
+        self._source = source
+        self._count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read on; raises InputError when an object is too long."""
+        data = self._file.read(size)
+        self._count += len(data)
+        if self._count > LONGEST_LINE + _JSON_BUFFER:
+            raise InputError(
+                f"{self._source.name}: an object is longer than {LONGEST_LINE:,} bytes."
+            )
+        return data
+
+    def forget(self) -> None:
+        """Begin with the next object."""
+        self._count = 0
+
+
+def _with_floats(value: Any) -> Any:
+    """Turn the numbers that the parser keeps exact into ordinary ones."""
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {key: _with_floats(one) for key, one in value.items()}
+    return [_with_floats(one) for one in value] if isinstance(value, list) else value
 
 
 def _read_sheet(file: IO[bytes], source: Source, headerless: Headerless | None) -> Iterator[Row]:
@@ -221,7 +261,7 @@ def _read_sheet(file: IO[bytes], source: Source, headerless: Headerless | None) 
         book = openpyxl.load_workbook(file, read_only=True, data_only=True)
         rows = book.worksheets[0].iter_rows(values_only=True)
         columns: Sequence[str] | None = None
-        for line, found in enumerate(rows, 1):
+        for line, found in enumerate(_bounded_lines(rows, source), 1):
             cells = [_cell(value) for value in found]
             if not any(cell not in (None, "") for cell in cells):
                 continue
@@ -239,20 +279,37 @@ def _read_sheet(file: IO[bytes], source: Source, headerless: Headerless | None) 
         raise InputError(f"{source.name} cannot be read as .xlsx: {error}.") from None
 
 
+def _bounded_lines(rows: Iterator[Any], source: Source) -> Iterator[Any]:
+    """Give no more lines than a sheet can have: a wrong number of one makes blanks without end."""
+    yield from itertools.islice(rows, _LAST_SHEET_LINE)
+    if next(rows, None) is not None:
+        raise InputError(f"{source.name} has lines that no spreadsheet can have.")
+
+
 def _refuse_bomb(file: IO[bytes], source: Source) -> None:
     try:
         with zipfile.ZipFile(file) as package:
             parts = package.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
         raise InputError(f"{source.name} is no .xlsx file.") from None
-    shared = sum(part.file_size for part in parts if "sharedStrings" in part.filename)
     size = sum(part.file_size for part in parts)
-    if size > LARGEST_SHEET or shared > _LARGEST_SHARED_TEXTS or len(parts) > _MOST_SHEET_PARTS:
+    is_bomb = size > LARGEST_SHEET or len(parts) > _MOST_SHEET_PARTS
+    if is_bomb or any(part.file_size > _largest(part.filename) for part in parts):
         raise InputError(f"{source.name} unpacks to {size:,} bytes; use CSV or JSON Lines for it.")
     file.seek(0)
 
 
+def _largest(part: str) -> int:
+    """How large a part of the package may be: all but the sheets are held in memory."""
+    if part.startswith("xl/worksheets/") or not part.endswith((".xml", ".rels")):
+        return LARGEST_SHEET
+    return _LARGEST_SHARED_TEXTS if "sharedStrings" in part else _LARGEST_OTHER_PART
+
+
 def _cell(value: Any) -> Any:
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        # A spreadsheet knows no dates without a time.
+        return value.date().isoformat()
     if isinstance(value, str):
         return unescape(value)
     if hasattr(value, "isoformat"):

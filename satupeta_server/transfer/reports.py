@@ -10,7 +10,7 @@ from typing import IO, Self
 from satupeta_server.errors import InputError
 from satupeta_server.transfer.outcomes import Outcome, State, Totals
 from satupeta_server.transfer.reading import Row
-from satupeta_server.transfer.sources import STANDARD_STREAM, Source, format_of
+from satupeta_server.transfer.sources import STANDARD_STREAM, Format, Source, format_of
 from satupeta_server.transfer.writing import RowWriter, make_writer, packed
 
 _COLUMNS = ("file", "line", "state", "errors")
@@ -31,6 +31,7 @@ class Reporter:
         self._report: RowWriter | None = None
         self._failures: dict[str, RowWriter] = {}
         self._failure_paths = _failure_paths(sources, failures)
+        _refuse_inputs(sources, [*filter(None, [report]), *self._failure_paths.values()])
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -72,16 +73,30 @@ class Reporter:
             writer.write(row.values)
 
     def _writer(
-        self, path: Path, form: str, columns: Sequence[str], delimiter: str = ","
+        self, path: Path, form: Format, columns: Sequence[str], delimiter: str = ","
     ) -> RowWriter:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file: IO[bytes] = self._stack.enter_context(path.open("wb"))
+            partial = path.with_name(f".{path.name}.part")
+            file: IO[bytes] = partial.open("wb")
+            # What is called last here is done first: written, closed, and then named.
+            self._stack.callback(partial.replace, path)
+            self._stack.enter_context(file)
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}.") from None
         if path.name.endswith(".gz"):
             file = self._stack.enter_context(packed(file))
         return self._stack.enter_context(make_writer(form, file, columns, delimiter=delimiter))
+
+
+def _refuse_inputs(sources: Sequence[Source], targets: Sequence[Path]) -> None:
+    """Refuse to write over what is read, or twice to one file."""
+    inputs = {source.path.resolve() for source in sources}
+    for number, target in enumerate(targets):
+        if target.resolve() in inputs:
+            raise InputError(f"{target} is read by this import; write to another file.")
+        if target.resolve() in {other.resolve() for other in targets[:number]}:
+            raise InputError(f"{target} is named twice as a file to write to.")
 
 
 def _failure_paths(sources: Sequence[Source], failures: Path | None) -> dict[str, Path]:

@@ -79,19 +79,31 @@ def find_source(
         kind = format_of(name if name != STANDARD_STREAM else "standard input", chosen_format)
         head = _head(path, is_packed=is_packed, name=name)
         found = encoding or _encoding_of(head)
-        try:
-            text = codecs.getincrementaldecoder(found)("replace").decode(head)
-            found = codecs.lookup(found).name
-        except LookupError:
-            raise InputError(f"There is no encoding {found!r}.") from None
+        if encoding is not None and not _is_text_encoding(encoding):
+            raise InputError(f"There is no encoding {encoding!r}.")
+        if delimiter is not None:
+            delimiter = delimiter.replace("\\t", "\t")
+            if len(delimiter) != 1 or delimiter in '"\r\n':
+                raise InputError("--delimiter is one character, such as ; or \\t.")
+        text = codecs.getincrementaldecoder(found)("replace").decode(head)
+        found = codecs.lookup(found).name
         separator = delimiter or ("\t" if kind == "tsv" else _delimiter_of(text))
         yield Source(path, name, kind, is_packed, found, separator)
 
 
 @contextmanager
 def _on_disk(name: str, standard_input: IO[bytes]) -> Iterator[Path]:
+    path = Path(name)
+    if name != STANDARD_STREAM and (path.is_file() or not path.exists() or path.is_dir()):
+        yield path
+        return
     if name != STANDARD_STREAM:
-        yield Path(name)
+        # A pipe gives what is in it once only.
+        try:
+            with path.open("rb") as pipe, _on_disk(STANDARD_STREAM, pipe) as spooled:
+                yield spooled
+        except OSError as error:
+            raise InputError(f"{name} cannot be read: {error.strerror}.") from None
         return
     with tempfile.NamedTemporaryFile(prefix="satupeta-import-") as spool:
         shutil.copyfileobj(standard_input, spool, 1 << 20)
@@ -132,6 +144,13 @@ def _encoding_of(head: bytes) -> str:
         ).best()
         return best.encoding if best else "cp1252"
     return "utf-8"
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        return isinstance(b"".decode(name), str)
+    except (LookupError, UnicodeError):
+        return False
 
 
 def _delimiter_of(text: str) -> str:

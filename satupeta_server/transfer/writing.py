@@ -15,7 +15,7 @@ from openpyxl.utils.escape import escape
 
 from satupeta_server.errors import InputError
 from satupeta_server.transfer.escaping import escaped
-from satupeta_server.transfer.sources import Format, format_of
+from satupeta_server.transfer.sources import Format
 
 LONGEST_CELL = 32_767
 """Letters that a cell of a spreadsheet may hold."""
@@ -47,7 +47,8 @@ class RowWriter:
 
     def write_raw(self, line: str) -> None:
         """Write a line of a file of this format as it stood there."""
-        self.file.write(line.encode("utf-8", "surrogateescape"))
+        whole = line if line.endswith("\n") else f"{line}\n"
+        self.file.write(whole.encode("utf-8", "surrogateescape"))
 
     def finish(self) -> None:
         """Write what belongs at the end."""
@@ -141,13 +142,12 @@ _WRITERS: Mapping[Format, Callable[[IO[bytes], Sequence[str]], RowWriter]] = {
 
 
 def make_writer(
-    form: str, file: IO[bytes], columns: Sequence[str], *, delimiter: str = ","
+    form: Format, file: IO[bytes], columns: Sequence[str], *, delimiter: str = ","
 ) -> RowWriter:
-    """Make the writer of a format; ``delimiter`` is that of CSV. Raises InputError."""
-    known = format_of(f"x.{form}", None)
-    if known in ("csv", "tsv"):
-        return _SeparatedWriter(file, columns, "\t" if known == "tsv" else delimiter)
-    return _WRITERS[known](file, columns)
+    """Make the writer of a format; ``delimiter`` is that of CSV."""
+    if form in ("csv", "tsv"):
+        return _SeparatedWriter(file, columns, "\t" if form == "tsv" else delimiter)
+    return _WRITERS[form](file, columns)
 
 
 def packed(file: IO[bytes]) -> IO[bytes]:

@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -266,3 +268,87 @@ def test_files_come_and_go_with_their_contents(program: Program, store: ObjectSt
         "import", "files", str(output), code=UNAVAILABLE, MINIO_ENDPOINT_URL="http://127.0.0.1:9"
     )
     assert "does not answer" in gone.stderr
+
+
+def test_an_import_never_writes_over_what_it_reads(program: Program) -> None:
+    path = program.folder / "dinas.csv"
+    path.write_text("name,email\nDinas Satu,bukan surel\n")
+    for option in ("--errors", "--report"):
+        ended = program.inside(
+            "import", "organizations", str(path), option, str(path), code=WRONG_USE
+        )
+        assert "is read by this import" in ended.stderr
+    twice = ("--errors", "x.csv", "--report", "./x.csv")
+    assert "twice" in program.inside("import", "organizations", str(path), *twice, code=2).stderr
+    assert path.read_text() == "name,email\nDinas Satu,bukan surel\n"
+    assert program.rows("SELECT 1 FROM imports") == []
+
+
+def test_what_comes_through_a_pipe_is_read_whole(program: Program) -> None:
+    pipe = program.folder / "pipe.csv"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("name,email\nDinas Pipa,\n",))
+    writer.start()
+    assert states(program, "organizations", str(pipe)) == {"created": 1}
+    writer.join()
+
+
+def test_one_record_named_in_two_ways_is_told_as_repeated(program: Program) -> None:
+    producer, name = program.rows(
+        "SELECT id::text, name FROM organizations WHERE deleted_at IS NULL ORDER BY id LIMIT 1"
+    )[0]
+    path = program.folder / "mapsets.jsonl"
+    rows = [{"name": "Peta Kembar", "producer": one} for one in (name, producer, name.upper())]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    report = program.folder / "report.jsonl"
+    arguments = ("mapsets", str(path), "--report", str(report))
+    assert states(program, *arguments, code=SOME_FAILED) == {"failed": 3}
+    told = [row["errors"] for row in map(json.loads, report.read_text().splitlines())]
+    assert sum("Line 1 has this record" in str(errors) for errors in told) == 2
+
+
+def test_regions_move_into_a_new_one_that_their_code_names(program: Program) -> None:
+    path = program.folder / "regions.csv"
+    path.write_text("90,Provinsi\n90.02.01,Kecamatan\n")
+    states(program, "regions", str(path))
+    path.write_text("90.02,Kabupaten\n")
+    assert states(program, "regions", str(path)) == {"created": 1}
+    parents = (
+        "SELECT c.code, p.code FROM regionals c JOIN regionals p ON p.id = c.parent_id"
+        " WHERE c.code LIKE '90%' ORDER BY c.code"
+    )
+    assert program.rows(parents) == [("90.02", "90"), ("90.02.01", "90.02")]
+    path.write_text("90,Provinsi\n90.02.01,Kecamatan\n")
+    assert states(program, "regions", str(path)) == {"unchanged": 2}
+
+
+def test_an_import_that_was_given_up_is_not_taken_up_again(program: Program) -> None:
+    path = program.folder / "dinas.csv"
+    path.write_text("name,email\nDinas Satu,\n")
+    states(program, "organizations", str(path))
+    program.rows("UPDATE imports SET finished_at = NULL")
+    assert states(program, "organizations", str(path)) == {"unchanged": 1}
+    program.rows("DELETE FROM organizations WHERE name = 'Dinas Satu'")
+    assert states(program, "organizations", str(path), "--resume") == {"created": 1}
+    assert program.rows("SELECT 1 FROM organizations WHERE name = 'Dinas Satu'") == [(1,)]
+
+
+def test_odd_values_fail_alone_and_odd_options_in_a_sentence(program: Program) -> None:
+    path = program.folder / "odd.jsonl"
+    path.write_text(
+        '{"name": "Dinas A"}\n{"name": "B\\u0000", "x\\u0000": 1}\n{"name": "Dinas C"}\n'
+    )
+    counts = states(program, "organizations", str(path), "--ignore-unknown", code=SOME_FAILED)
+    assert counts == {"created": 2, "failed": 1}
+    whole = program.folder / "odd.json"
+    whole.write_text('[{"name": 123456789012345678901234567890}, {"name": "Dinas D"}]')
+    assert states(program, "organizations", str(whole), code=None)["created"] >= 1
+    text = program.folder / "odd.csv"
+    text.write_text("name\temail\nDinas E\t\n")
+    assert states(program, "organizations", str(text), "--delimiter", r"\t") == {"created": 1}
+    for wrong in (["--delimiter", ";;"], ["--encoding", "hex"], ["--encoding", "rot13"]):
+        program.inside("import", "organizations", str(text), *wrong, code=WRONG_USE)
+    doubled = program.folder / "doubled.csv"
+    doubled.write_text("name,nama\na,b\n")
+    arguments = ("import", "organizations", str(doubled), "--map", "nama=name")
+    assert "meant as name" in program.inside(*arguments, code=WRONG_USE).stderr

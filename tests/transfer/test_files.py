@@ -1,5 +1,6 @@
 """Files of records: what is written comes back, and what is broken is told."""
 
+import datetime
 import gzip
 import io
 import json
@@ -7,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -105,6 +107,40 @@ def test_a_file_that_ends_early_is_told(tmp_path: Path, kind: str) -> None:
     }[kind]
     path.write_bytes(whole[: len(whole) - 20])
     with pytest.raises(InputError):
+        read(path)
+
+
+def test_dates_of_a_spreadsheet_are_days(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["code", "valid_from", "at"])  # type: ignore[union-attr]
+    moment = datetime.datetime(2022, 7, 25, 8, 30)  # noqa: DTZ001  as spreadsheets have it
+    book.active.append(["90", datetime.date(2022, 7, 25), moment])  # type: ignore[union-attr]
+    book.save(tmp_path / "data.xlsx")
+    (row,) = read(tmp_path / "data.xlsx")
+    assert row.values == {"code": "90", "valid_from": "2022-07-25", "at": "2022-07-25T08:30:00"}
+
+
+def test_a_sheet_of_lines_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.xlsx"
+    book = openpyxl.Workbook()
+    book.active.append(["name"])  # type: ignore[union-attr]
+    book.save(path)
+    with zipfile.ZipFile(path) as package:
+        parts = {name: package.read(name) for name in package.namelist()}
+    sheet = parts["xl/worksheets/sheet1.xml"].replace(b"<dimension", b"<x-dimension")
+    row = b'<row r="99999999999"><c t="inlineStr"><is><t>x</t></is></c></row></sheetData>'
+    parts["xl/worksheets/sheet1.xml"] = sheet.replace(b"</sheetData>", row)
+    with zipfile.ZipFile(path, "w") as package:
+        for name, content in parts.items():
+            package.writestr(name, content)
+    with pytest.raises(InputError):
+        read(path)
+
+
+def test_an_object_without_an_end_is_refused_with_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_bytes(b'[{"name": "a"}, {"name": "' + b"x" * (LONGEST_LINE + 200_000) + b'"}]')
+    with pytest.raises(InputError, match="an object is longer"):
         read(path)
 
 
