@@ -148,7 +148,7 @@ def _encoding_of(head: bytes) -> str:
 
 def _is_text_encoding(name: str) -> bool:
     try:
-        return isinstance(b"".decode(name), str)
+        return isinstance(b"text".decode(name, "replace"), str)
     except (LookupError, UnicodeError):
         return False
 

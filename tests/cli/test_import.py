@@ -273,13 +273,12 @@ def test_files_come_and_go_with_their_contents(program: Program, store: ObjectSt
 def test_an_import_never_writes_over_what_it_reads(program: Program) -> None:
     path = program.folder / "dinas.csv"
     path.write_text("name,email\nDinas Satu,bukan surel\n")
+    words = ("import", "organizations", str(path))
     for option in ("--errors", "--report"):
-        ended = program.inside(
-            "import", "organizations", str(path), option, str(path), code=WRONG_USE
-        )
+        ended = program.inside(*words, option, str(path), code=WRONG_USE)
         assert "is read by this import" in ended.stderr
     twice = ("--errors", "x.csv", "--report", "./x.csv")
-    assert "twice" in program.inside("import", "organizations", str(path), *twice, code=2).stderr
+    assert "twice" in program.inside(*words, *twice, code=WRONG_USE).stderr
     assert path.read_text() == "name,email\nDinas Satu,bukan surel\n"
     assert program.rows("SELECT 1 FROM imports") == []
 
