@@ -51,6 +51,7 @@ def mirror(context: Context, /, *, target: str, form: str | None, **options: Any
     """
     dry_run = options["dry_run"]
     with opened(context) as (settings, store), contextlib.ExitStack() as stack:
+        from satupeta_server.maintenance.bucket_rows import file_rows, rows_of
         from satupeta_server.maintenance.mirror_sides import BucketSide
         from satupeta_server.maintenance.mirroring import Mirror
 
@@ -59,6 +60,7 @@ def mirror(context: Context, /, *, target: str, form: str | None, **options: Any
         is_to = not options["back"]
         theirs = stack.enter_context(_other(settings, target, is_written=is_to and not dry_run))
         source, goal = (ours, theirs) if is_to else (theirs, ours)
+        _require_folder(theirs, is_back=options["back"])
         job = Mirror(source, goal, compares_content=options["checksum"], is_dry_run=dry_run)
         if options["remove"]:
             if options["back"]:
@@ -66,7 +68,21 @@ def mirror(context: Context, /, *, target: str, form: str | None, **options: Any
             _ask(job, yes=options["yes"], dry_run=dry_run)
         if not dry_run:
             record(context, "mirror", source=str(source), target=str(goal), **_chosen(options))
+        if options["back"]:
+            # What comes back must be what its row says, and what has a row is never removed.
+            stack.enter_context(known_tables())
+            stack.enter_context(file_rows(settings))
+            job.rows = rows_of
         _run(context, job, form, removes=options["remove"])
+
+
+def _require_folder(theirs: "Side", *, is_back: bool) -> None:
+    """Refuse to come back from nowhere; raises InputError."""
+    from satupeta_server.errors import InputError
+    from satupeta_server.maintenance.mirror_sides import FolderSide
+
+    if is_back and isinstance(theirs, FolderSide) and not theirs.folder.is_dir():
+        raise InputError(f"There is no folder {theirs.folder}.")
 
 
 def _chosen(options: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from satupeta_cli.progress import progress
 if TYPE_CHECKING:
     from satupeta_server.maintenance.bucket_orphans import Orphan
     from satupeta_server.maintenance.bucket_store import AdministeredStore
+    from satupeta_server.settings import Settings
 
 _FAULT_COLUMNS = ("problem", "size", "object_name", "file_id", "file", "found")
 _ORPHAN_COLUMNS = ("kind", "size", "since", "name", "file_id")
@@ -231,6 +232,7 @@ def orphans(
     with sentences():
         before = datetime.datetime.now(datetime.UTC) - parse_duration(older_than)
     with opened_with_rows(context) as (settings, store), fallback_of(settings) as fallback:
+        _require_rows(settings, removes=remove)
         with progress("Listing", is_quiet=context.is_quiet, unit="objects") as advance:
             found = list(find_orphans(store, before, fallback=fallback, advance=advance))
         if not write_long_listing(map(_orphan, found), _ORPHAN_COLUMNS, form):
@@ -252,6 +254,18 @@ def orphans(
     if len(removable) < len(found):
         context.say(f"{len(found) - len(removable)} rows have no object; restore the bucket.")
         click.get_current_context().exit(1)
+
+
+def _require_rows(settings: "Settings", *, removes: bool) -> None:
+    """Refuse to remove every object for want of rows: that is another system's database."""
+    from satupeta_server.errors import StartError
+    from satupeta_server.maintenance.bucket_rows import count_rows
+
+    if removes and not count_rows()[0]:
+        raise StartError(
+            "DATABASE_URL has no files at all, so each object would be an orphan; "
+            f"does the bucket {settings.minio_bucket_name} belong to another database?"
+        )
 
 
 def _orphan(one: "Orphan") -> dict[str, Any]:

@@ -75,6 +75,8 @@ _STEPS = (
         "audit_log",
         "UPDATE audit_log SET address = NULL, request_id = NULL, run_by = NULL, details = NULL",
     ),
+    Step("imports", "UPDATE imports SET files = '{}'"),
+    Step("import_batches", "UPDATE import_batches SET errors = NULL WHERE errors IS NOT NULL"),
     Step("files", _FILES),
     Step("mapsets", "UPDATE mapsets SET notes = NULL WHERE notes IS NOT NULL"),
     Step("mapset_histories", "UPDATE mapset_histories SET notes = NULL WHERE notes IS NOT NULL"),

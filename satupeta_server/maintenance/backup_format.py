@@ -30,6 +30,9 @@ SPOOL_BYTES = 1 << 20
 _BLOCK = 512
 _TAIL_BYTES = 4 * _BLOCK
 """The seal's header, its content, and the two empty blocks that end a tar."""
+_UNREADABLE = (
+    tarfile.TarError, ValueError, KeyError, TypeError, EOFError, StopIteration, RecursionError,
+)  # fmt: skip
 _LARGEST_MANIFEST = 16 << 20
 _MOST_NAMED = 100
 
@@ -220,7 +223,7 @@ class BackupFile:
                 raise stranger
             content = json.loads(self.open(info).read())
             number, version = int(content["format"]), content["version"]
-        except (tarfile.TarError, ValueError, KeyError, TypeError, EOFError, StopIteration):
+        except _UNREADABLE:
             raise stranger from None
         if number > FORMAT:
             raise InputError(

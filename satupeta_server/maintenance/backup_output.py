@@ -80,8 +80,11 @@ def _locked(path: Path, draft: Path) -> BinaryIO:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Whoever had the lock before may have given the file its final name meanwhile.
-        is_ours = os.path.samestat(os.fstat(file.fileno()), draft.stat())
-    except (BlockingIOError, FileNotFoundError):
+        status = os.fstat(file.fileno())
+        is_ours = os.path.samestat(status, draft.stat()) and status.st_uid == os.geteuid()
+        # It may have been there, for others to read.
+        os.fchmod(file.fileno(), 0o600)
+    except (BlockingIOError, FileNotFoundError, PermissionError):
         is_ours = False
     if not is_ours:
         file.close()

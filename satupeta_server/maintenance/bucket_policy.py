@@ -65,8 +65,9 @@ def close_policy(store: AdministeredStore, *, dry_run: bool = False) -> list[dic
 def is_for_everybody(statement: dict[str, Any]) -> bool:
     """Tell whether a statement allows something to callers without a key."""
     principal = statement.get("Principal")
-    named = principal.get("AWS") if isinstance(principal, dict) else principal
-    return statement.get("Effect") == "Allow" and "*" in _as_list(named)
+    named = principal.values() if isinstance(principal, dict) else [principal]
+    is_open = any("*" in _as_list(one) for one in named) or "NotPrincipal" in statement
+    return statement.get("Effect") == "Allow" and is_open
 
 
 def _statements(policy: dict[str, Any]) -> list[dict[str, Any]]:

@@ -160,8 +160,8 @@ class FolderSide:
                     while chunk := content.read(_CHUNK):
                         file.write(chunk)
                 _set_time(beside, entry)
-                path.parent.mkdir(parents=True, exist_ok=True)
                 self._require_inside(path)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 beside.replace(path)
             finally:
                 beside.unlink(missing_ok=True)

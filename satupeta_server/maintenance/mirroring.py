@@ -131,7 +131,10 @@ class Mirror:
                 return Outcome(entry.name, FAILED, 0, str(error))
             return Outcome(entry.name, REMOVED, entry.size)
 
-        yield from Parallel(remove).run(index.unknown())
+        for page in pages(index.unknown()):
+            # Asked last of all: a file may have been uploaded since the listing.
+            kept = self.rows([entry.name for entry in page])
+            yield from Parallel(remove).run([one for one in page if one.name not in kept])
 
 
 class _Content:

@@ -33,6 +33,7 @@ from satupeta_server.storage import ObjectStore
 
 _HELD = ("credentials", "files", "map_sources", "mapsets", "news", "organizations", "users")
 """Tables whose rows people made; a seed fills the others."""
+_UNCHANGED = "No row was changed; satupeta db check tells whether migrations were."
 _PATIENCE = "2s"
 _READ_BYTES = 1 << 16
 
@@ -161,9 +162,7 @@ class Restore:
             raise
         except psycopg2.Error as error:
             reason = str(error).strip().splitlines()[0]
-            raise FailedError(
-                f"PostgreSQL refuses the backup: {reason}. The rows are as they were."
-            ) from error
+            raise FailedError(f"PostgreSQL refuses the backup: {reason}. {_UNCHANGED}") from error
 
     def _replace(self, cursor: Any, restoration: Restoration) -> None:
         tables = self._tables(cursor, restoration)
@@ -199,7 +198,7 @@ class Restore:
             if missing:
                 raise FailedError(
                     f"The table {name} lacks the columns {', '.join(missing)} of the backup. "
-                    "The rows are as they were."
+                    f"{_UNCHANGED}"
                 )
             kept.append(Table(name, tuple(columns)))
         return kept
@@ -235,7 +234,7 @@ class Restore:
         if cursor.rowcount != rows:
             raise FailedError(
                 f"The table {table.name} took {cursor.rowcount} rows instead of {rows}. "
-                "The rows are as they were."
+                f"{_UNCHANGED}"
             )
 
     def _record(self, cursor: Any, restoration: Restoration) -> bool:

@@ -85,6 +85,18 @@ def test_a_folder_gets_what_changed_and_gives_it_back(bucket: Bucket) -> None:
     assert {action for action, *_ in program.audit()} == {"mirror"}
 
 
+def test_what_comes_back_is_what_its_row_says(bucket: Bucket) -> None:
+    program, folder = bucket.program, bucket.program.folder / "copy"
+    bucket.add(b"good", name="files/good.txt")
+    mirrored(program, "copy")
+    (folder / "files/good.txt").write_bytes(b"BAD!")
+    os.utime(folder / "files/good.txt", (time.time() + 60, time.time() + 60))
+    program.inside("bucket", "mirror", "copy", "--back", code=SOME_FAILED)
+    assert b"".join(bucket.store.read("files/good.txt")) == b"good"
+    nowhere = program.inside("bucket", "mirror", "no-such-folder", "--back", code=WRONG_USE)
+    assert f"There is no folder {folder.with_name('no-such-folder')}" in nowhere.stderr
+
+
 def test_what_the_source_lacks_is_removed_on_demand_only(bucket: Bucket) -> None:
     program, folder = bucket.program, bucket.program.folder / "copy"
     bucket.put("kept", b"1")

@@ -17,7 +17,13 @@ from satupeta_server.transfer.portal.addresses import (
     origin_of,
     redirected,
 )
-from satupeta_server.transfer.portal.exchange import Answer, Exchange, Request, TooMuchError
+from satupeta_server.transfer.portal.exchange import (
+    Answer,
+    Exchange,
+    Request,
+    TooMuchError,
+    unreachable,
+)
 
 _RENEWED_AFTER_SECONDS = 600
 """A token whose end nobody told is used no longer."""
@@ -197,6 +203,8 @@ class PortalClient:
         content = _object(answer.body)
         if content is None or answer.status in (404, 405):
             raise InputError(f"{self.base}/auth/login is no login of a portal.")
+        if answer.status >= 500:
+            raise unreachable(f"{self.base}/auth/login", answer.status)
         inner = content.get("data")
         found = inner if isinstance(inner, dict) and "access_token" in inner else content
         text = found.get("access_token")
