@@ -149,12 +149,24 @@ def _parameters(route: Route, method: str, operation: Operation) -> Iterator[dic
             "description": "`field=value` (also `!=`, `<`, `<=`, `>`, `>=`, `field in a,b`), "
             f"by {', '.join(listing.filters)}; or a JSON list, see the docs.",
         }
+        yield from _own_parameters(listing)
     if method in ("PATCH", "DELETE") and 412 in operation.errors:
         yield {
             "name": "If-Match",
             "in": "header",
             "schema": {"type": "string"},
             "description": "The ETag or revision that the change starts from.",
+        }
+
+
+def _own_parameters(listing: Any) -> Iterator[dict[str, Any]]:
+    for name, narrowing in listing.narrowings.items():
+        yield {
+            "name": name,
+            "in": "query",
+            "schema": dict(narrowing.schema),
+            "example": narrowing.example,
+            "description": narrowing.description,
         }
 
 

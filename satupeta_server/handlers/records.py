@@ -4,7 +4,6 @@ from typing import Any
 
 from satupeta_server.errors import NotAuthenticatedError
 from satupeta_server.handlers.base import BaseHandler
-from satupeta_server.queries.listing import parse_list_request
 from satupeta_server.schemas.base import Form
 from satupeta_server.services.records import Page
 
@@ -34,7 +33,7 @@ class CollectionHandler(RecordHandler):
         """
         if self.caller.is_anonymous and "sort" in self.request.query_arguments:
             raise NotAuthenticatedError
-        request = parse_list_request(self.parameters())
+        request = self.service.resource.listing.read(self.parameters())
         self.write_text(envelope(await self.service.list(self.caller, request)))
 
     async def post(self) -> None:

@@ -1,7 +1,7 @@
 """What a list can be filtered, sorted and searched by, and the query that does it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import peewee
@@ -28,6 +28,21 @@ class ListRequest:
     search: str = ""
     limit: int | None = None
     offset: int = 0
+    narrowed: tuple[Expression, ...] = ()
+    """What the list's own parameters ask for; all of it must hold."""
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """A parameter of its own by which a list can be narrowed, and what the document says of it.
+
+    ``read`` makes a condition of its value and raises ValueProblem where it has no meaning.
+    """
+
+    read: Callable[[str], Expression]
+    schema: Mapping[str, Any]
+    example: str
+    description: str
 
 
 def parse_list_request(parameters: Mapping[str, Sequence[str]]) -> ListRequest:
@@ -38,7 +53,7 @@ def parse_list_request(parameters: Mapping[str, Sequence[str]]) -> ListRequest:
     """
 
     def last(name: str) -> str:
-        return (parameters.get(name) or [""])[-1].strip()
+        return _last(parameters, name)
 
     search = last("search")
     if len(search) > LONGEST_SEARCH:
@@ -53,6 +68,10 @@ def parse_list_request(parameters: Mapping[str, Sequence[str]]) -> ListRequest:
         limit=_whole_number("limit", limit) if limit else None,
         offset=_whole_number("offset", last("offset") or "0"),
     )
+
+
+def _last(parameters: Mapping[str, Sequence[str]], name: str) -> str:
+    return (parameters.get(name) or [""])[-1].strip()
 
 
 def _whole_number(name: str, text: str) -> int:
@@ -80,14 +99,31 @@ class Listing:
     is_capped: bool = False
     extra_sorts: Mapping[str, Expression] = field(default_factory=dict)
     extra_search: Callable[[Any, str], Any] | None = None
+    narrowings: Mapping[str, Narrowing] = field(default_factory=dict)
+    """By the names of the parameters."""
+
+    def read(self, parameters: Mapping[str, Sequence[str]]) -> ListRequest:
+        """Read what every list knows and what only this one does.
+
+        Raises InvalidError that names the parameter.
+        """
+        request = parse_list_request(parameters)
+        narrowed = tuple(
+            _narrowed(name, narrowing, text)
+            for name, narrowing in self.narrowings.items()
+            if (text := _last(parameters, name))
+        )
+        return replace(request, narrowed=narrowed)
 
     def condition(self, source: Any, request: ListRequest) -> Any:
-        """All of a request's filters and the search, as one condition."""
+        """All that a request narrows the list by, as one condition."""
         condition = peewee.SQL("true")
         for alternatives in request.filters:
-            condition &= _any([self._atom(source, atom) for atom in alternatives])
+            condition &= any_of([self._atom(source, atom) for atom in alternatives])
         for word in request.search.split():
-            condition &= _any(self._word(source, word))
+            condition &= any_of(self._word(source, word))
+        for narrowed in request.narrowed:
+            condition &= narrowed(source)
         return condition
 
     def order(self, source: Any, request: ListRequest) -> list[Any]:
@@ -134,7 +170,15 @@ class Listing:
         return _compare(getattr(source, atom.field), column, atom)
 
 
-def _any(conditions: Sequence[Any]) -> Any:
+def _narrowed(name: str, narrowing: Narrowing, text: str) -> Expression:
+    try:
+        return narrowing.read(text)
+    except ValueProblem as problem:
+        raise InvalidError(errors={name: [problem.message]}) from None
+
+
+def any_of(conditions: Sequence[Any]) -> Any:
+    """Join conditions, of which there is at least one, so that one of them must hold."""
     result = conditions[0]
     for condition in conditions[1:]:
         result |= condition

@@ -1,0 +1,53 @@
+"""What the list of mapsets knows besides what every list does."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Api
+
+
+async def names(api: Api, *, user: str | None = "pengelola", **query: Any) -> list[str]:
+    """The names in a list of mapsets."""
+    answer = await api.get("/mapsets", user=user, **query)
+    assert answer.status == 200, answer.body
+    return [item["name"] for item in answer.json["items"]]
+
+
+async def refused(api: Api, field: str, **query: Any) -> None:
+    """Expect an error that names one parameter."""
+    answer = await api.get("/mapsets", user="pengelola", **query)
+    assert answer.status == 422, answer.body
+    assert list(answer.json["errors"]) == [field]
+
+
+# Space
+
+
+async def test_a_box_finds_what_it_touches_on_both_sides_of_the_antimeridian(api: Api) -> None:
+    await api.make_mapset(name="Jawa Timur", bounding_box=[110.9, -8.8, 114.6, -6.6])
+    await api.make_mapset(name="Pasifik", bounding_box=[170, -10, -170, 10])
+    await api.make_mapset(name="Tanpa batas")
+    assert await names(api, bbox="114,-7,120,0") == ["Jawa Timur"]
+    assert await names(api, bbox="-180,-90,180,90") == ["Pasifik", "Jawa Timur"]
+    assert await names(api, bbox="-175,0,-171,1") == await names(api, bbox="172,0,175,1")
+    assert await names(api, bbox="179,0,-179,1") == ["Pasifik"]
+    assert await names(api, bbox="100,-9,-179,1") == ["Pasifik", "Jawa Timur"]
+    assert await names(api, bbox="-160,0,-150,1") == []
+    assert len(await names(api, bbox="")) == 3
+
+
+async def test_a_box_narrows_together_with_all_else_and_within_what_one_may_see(api: Api) -> None:
+    box = [110.9, -8.8, 114.6, -6.6]
+    await api.make_mapset(name="Menunggu", bounding_box=box)
+    await api.make_public_mapset(name="Disetujui", bounding_box=box)
+    assert await names(api, bbox="111,-8,112,-7", user=None) == ["Disetujui"]
+    assert await names(api, bbox="111,-8,112,-7", search="menunggu") == ["Menunggu"]
+    answer = await api.get("/mapsets", bbox="111,-8,112,-7", limit=0)
+    assert answer.json["total"] == 1
+
+
+@pytest.mark.parametrize("wrong", ["1,2,3", "nan,0,1,1", "0,0,inf,1", "0,0,1,91", "1,2,3,4,5", "x"])
+async def test_a_box_that_is_none_is_refused(api: Api, wrong: str) -> None:
+    await refused(api, "bbox", bbox=wrong)
+    assert (await api.get("/categories", bbox=wrong)).status == 200
