@@ -283,6 +283,10 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
         "Terlalu banyak syarat; paling banyak {limit}.",
         "Too many conditions; at most {limit}.",
     ),
+    "must_be_period": (
+        "Harus waktu menurut RFC 3339, atau awal/akhir, misalnya 2026-01-31T08:00:00Z/..",
+        "This must be a time as in RFC 3339, or start/end, such as 2026-01-31T08:00:00Z/..",
+    ),
     "search_too_long": (
         "Teks pencarian paling panjang {limit} karakter.",
         "The search text is at most {limit} characters long.",

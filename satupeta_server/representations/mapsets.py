@@ -14,6 +14,7 @@ from satupeta_server.models.mapsets import (
 )
 from satupeta_server.models.organizations import Organization
 from satupeta_server.queries.listing import Listing
+from satupeta_server.queries.periods import DATETIME
 from satupeta_server.queries.space import BBOX
 from satupeta_server.representations.base import (
     BOOKKEEPING,
@@ -142,5 +143,5 @@ MAPSETS_LISTING = Listing(
     extra_search=_produced_by,
     default_sort="created_at:desc",
     is_capped=True,
-    narrowings={"bbox": BBOX},
+    narrowings={"bbox": BBOX, "datetime": DATETIME},
 )

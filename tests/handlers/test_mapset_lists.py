@@ -4,6 +4,10 @@ from typing import Any
 
 import pytest
 
+from satupeta_server import database
+from satupeta_server.models.mapsets import Mapset
+from satupeta_server.representations.mapsets import MAPSETS_LISTING
+from satupeta_server.settings import Settings
 from tests.conftest import Api
 
 
@@ -51,3 +55,43 @@ async def test_a_box_narrows_together_with_all_else_and_within_what_one_may_see(
 async def test_a_box_that_is_none_is_refused(api: Api, wrong: str) -> None:
     await refused(api, "bbox", bbox=wrong)
     assert (await api.get("/categories", bbox=wrong)).status == 200
+
+
+# Time
+
+
+async def test_a_time_finds_what_covers_it_and_open_ends_are_open(api: Api) -> None:
+    year = {"temporal_start": "2020-01-01T00:00:00Z", "temporal_end": "2020-12-31T00:00:00Z"}
+    await api.make_mapset(name="Setahun", **year)
+    await api.make_mapset(name="Sejak", temporal_start="2021-06-01T00:00:00+07:00")
+    await api.make_mapset(name="Sampai", temporal_end="2019-06-01T00:00:00Z")
+    await api.make_mapset(name="Tanpa waktu")
+    assert await names(api, datetime="2020-05-01T00:00:00Z") == ["Setahun"]
+    assert await names(api, datetime="2020-12-31") == ["Setahun"]
+    assert await names(api, datetime="2020-12-31T00:00:00Z/..") == ["Sejak", "Setahun"]
+    assert await names(api, datetime="/2020-01-01T00:00:00Z") == ["Sampai", "Setahun"]
+    assert await names(api, datetime="../..") == ["Sampai", "Sejak", "Setahun"]
+    assert await names(api, datetime="2021-05-31T17:00:00Z") == ["Sejak"]
+    assert await names(api, datetime="2021-05-31T16:59:59Z") == []
+    assert len(await names(api, datetime="")) == 4
+
+
+@pytest.mark.parametrize("wrong", ["yesterday", "..", "2021-01-02/2021-01-01", "2021-01-01/x"])
+async def test_a_time_that_is_none_is_refused(api: Api, wrong: str) -> None:
+    await refused(api, "datetime", datetime=wrong)
+
+
+async def test_space_and_time_have_indexes(settings: Settings) -> None:
+    """An index is used where the planner may not read the whole table."""
+    database.connect(settings)
+    request = MAPSETS_LISTING.read({"bbox": ["1,2,3,4"]})
+    timed = MAPSETS_LISTING.read({"datetime": ["2020-01-01T00:00:00Z/.."]})
+    with database.synchronous() as connection:
+        for narrowed, index in ((request, "mapsets_bounding_box"), (timed, "mapsets_covered_time")):
+            source = Mapset.alias()
+            condition = Mapset.living(source) & MAPSETS_LISTING.condition(source, narrowed)
+            statement, values = source.select(source.id).where(condition).sql()
+            with connection.atomic():
+                connection.execute_sql("SET LOCAL enable_seqscan = off")
+                plan = connection.execute_sql(f"EXPLAIN {statement}", values).fetchall()
+            assert index in str(plan)
