@@ -48,6 +48,10 @@ _ID = {
     "required": True,
     "schema": {"type": "string", "format": "uuid"},
 }
+EXAMPLE_CURSOR = (
+    "1NaKsVsiY3JlYXRlZF9hdDpkZXNjIixbIjIwMjYtMDEtMzFUMDg6MDA6MDAuMTIzNDU2KzA3OjAwIiwi"
+    "MDE5NjhiNTMtYTkxMC03YTY3LWJkMTAtOTc1Yjg5MjNiOTJlIl1d"
+)
 _SEARCH: Schema = {"type": "string", "maxLength": LONGEST_SEARCH}
 _COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST_OFFSET}
 _LIST_PARAMETERS = (
@@ -98,7 +102,7 @@ def _operation(route: Route, method: str, operation: Operation) -> dict[str, Any
         "tags": [route.path.split("/")[1]],
         "description": _granted_to(operation.permission),
         "parameters": list(_parameters(route, method, operation)),
-        "responses": dict(_responses(operation)),
+        "responses": dict(_responses(route, operation)),
         "security": _security(operation.permission),
     }
     body = _request_body(route, operation)
@@ -160,6 +164,15 @@ def _parameters(route: Route, method: str, operation: Operation) -> Iterator[dic
 
 
 def _own_parameters(listing: Any) -> Iterator[dict[str, Any]]:
+    if listing.has_cursor:
+        yield {
+            "name": "cursor",
+            "in": "query",
+            "schema": {"type": "string"},
+            "example": EXAMPLE_CURSOR,
+            "description": "The `next_cursor` of the page before, with the same `sort` and "
+            "`search`, and without `offset`.",
+        }
     for name, narrowing in listing.narrowings.items():
         yield {
             "name": name,
@@ -229,11 +242,16 @@ _KEYWORDS = {"minlength": "minLength", "maxlength": "maxLength", "min": "minimum
 _LENGTHS = {("list", "minlength"): "minItems", ("list", "maxlength"): "maxItems"}
 
 
-def _responses(operation: Operation) -> Iterator[tuple[str, Any]]:
+def _responses(route: Route, operation: Operation) -> Iterator[tuple[str, Any]]:
     answer: dict[str, Any] = {"description": http.HTTPStatus(operation.status).phrase}
     if operation.status != 204:
         answer["headers"] = {"ETag": {"schema": {"type": "string"}}}
-        answer["content"] = {operation.response_type: {"schema": _answer_schema(operation)}}
+        answer["content"] = {operation.response_type: {"schema": _answer_schema(route, operation)}}
+        if operation.is_list and _listing(route).has_cursor:
+            answer["headers"]["Link"] = {
+                "schema": {"type": "string"},
+                "description": 'The next page, with `rel="next"`.',
+            }
     yield str(operation.status), answer
     for status in sorted({*operation.errors, *_common_errors(operation)}):
         yield (
@@ -249,19 +267,18 @@ def _common_errors(operation: Operation) -> tuple[int, ...]:
     return (503,) if operation.permission == PUBLIC_ACCESS else (401, 403, 503)
 
 
-def _answer_schema(operation: Operation) -> dict[str, Any]:
+def _answer_schema(route: Route, operation: Operation) -> dict[str, Any]:
     if operation.response is None:
         return {"type": "string"}
     if not operation.is_list:
         return dict(operation.response)
-    return {
-        "type": "object",
-        "required": ["items", "total", "limit", "offset", "has_more"],
-        "properties": {
-            "items": {"type": "array", "items": dict(operation.response)},
-            "total": {"type": "integer"},
-            "limit": {"type": "integer"},
-            "offset": {"type": "integer"},
-            "has_more": {"type": "boolean"},
-        },
+    properties = {
+        "items": {"type": "array", "items": dict(operation.response)},
+        "total": {"type": "integer"},
+        "limit": {"type": "integer"},
+        "offset": {"type": "integer"},
+        "has_more": {"type": "boolean"},
     }
+    if _listing(route).has_cursor:
+        properties["next_cursor"] = {"type": ["string", "null"]}
+    return {"type": "object", "required": list(properties), "properties": properties}

@@ -9,8 +9,10 @@ from peewee import fn
 
 from satupeta_server.errors import InvalidError, invalid
 from satupeta_server.messages import Message
+from satupeta_server.queries.cursors import read_cursor
 from satupeta_server.queries.filters import Alternatives, Atom, parse_filters
-from satupeta_server.queries.values import ValueProblem, is_storable, parser_of
+from satupeta_server.queries.ordering import Key, Ordering
+from satupeta_server.queries.values import ValueProblem, is_storable, parse_text, parser_of
 
 LONGEST_SEARCH = 255
 LARGEST_OFFSET = 2**63 - 1
@@ -30,6 +32,8 @@ class ListRequest:
     offset: int = 0
     narrowed: tuple[Expression, ...] = ()
     """What the list's own parameters ask for; all of it must hold."""
+    after: tuple[Any, ...] | None = None
+    """The place in the list's order after which the page begins."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,8 @@ class Listing:
     extra_search: Callable[[Any, str], Any] | None = None
     narrowings: Mapping[str, Narrowing] = field(default_factory=dict)
     """By the names of the parameters."""
+    has_cursor: bool = False
+    """Whether its pages can be walked by a cursor; it is capped, then."""
 
     def read(self, parameters: Mapping[str, Sequence[str]]) -> ListRequest:
         """Read what every list knows and what only this one does.
@@ -113,7 +119,16 @@ class Listing:
             for name, narrowing in self.narrowings.items()
             if (text := _last(parameters, name))
         )
-        return replace(request, narrowed=narrowed)
+        request = replace(request, narrowed=narrowed)
+        cursor = _last(parameters, "cursor")
+        if not self.has_cursor or not cursor:
+            return request
+        if _last(parameters, "offset"):
+            raise invalid("offset", "offset_with_cursor")
+        try:
+            return replace(request, after=read_cursor(self.ordering(request), cursor))
+        except ValueProblem as problem:
+            raise InvalidError(errors={"cursor": [problem.message]}) from None
 
     def condition(self, source: Any, request: ListRequest) -> Any:
         """All that a request narrows the list by, as one condition."""
@@ -127,8 +142,12 @@ class Listing:
         return condition
 
     def order(self, source: Any, request: ListRequest) -> list[Any]:
+        """The order of a request, as a statement takes it."""
+        return self.ordering(request).clauses(source)
+
+    def ordering(self, request: ListRequest) -> Ordering:
         """The order of a request; one that is not known falls back to the default."""
-        return self._order(source, request.sort or "") or self._order(source, self.default_sort)
+        return self._ordering(request.sort or "") or self._default_ordering()
 
     def limit(self, request: ListRequest, list_limit: int) -> int | None:
         """How many rows at most; None is all of them."""
@@ -136,25 +155,31 @@ class Listing:
             return min(request.limit if request.limit is not None else list_limit, list_limit)
         return request.limit
 
-    def _order(self, source: Any, sort: str) -> list[Any]:
-        name, _, direction = sort.partition(":")
-        if direction not in ("asc", "desc", ""):
-            return []
-        expression = self._sort_expression(source, name)
-        if expression is None:
-            return []
-        if direction == "desc":
-            return [expression.desc(nulls="LAST"), source.id.desc()]
-        return [expression.asc(nulls="LAST"), source.id.asc()]
+    def _default_ordering(self) -> Ordering:
+        ordering = self._ordering(self.default_sort)
+        if ordering is None:
+            raise ValueError(self.default_sort)
+        return ordering
 
-    def _sort_expression(self, source: Any, name: str) -> Any:
+    def _ordering(self, sort: str) -> Ordering | None:
+        name, _, direction = sort.partition(":")
+        key = self._key(name)
+        if key is None or direction not in ("asc", "desc", ""):
+            return None
+        return Ordering(f"{name}:{direction or 'asc'}", (key,), direction == "desc")
+
+    def _key(self, name: str) -> Key | None:
         if name in self.extra_sorts:
-            return self.extra_sorts[name](source)
+            return Key(self.extra_sorts[name], parse_text, is_nullable=True)
         if name not in self.sorts:
             return None
-        column = getattr(source, name)
-        is_text = isinstance(self.model._meta.fields[name], peewee.TextField)
-        return fn.lower(column) if is_text else column
+        column = self.model._meta.fields[name]
+
+        def expression(source: Any) -> Any:
+            value = getattr(source, name)
+            return fn.lower(value) if isinstance(column, peewee.TextField) else value
+
+        return Key(expression, parser_of(column), column.null)
 
     def _word(self, source: Any, word: str) -> list[Any]:
         found = [getattr(source, name).contains(word) for name in self.searches]

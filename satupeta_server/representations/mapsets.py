@@ -143,5 +143,6 @@ MAPSETS_LISTING = Listing(
     extra_search=_produced_by,
     default_sort="created_at:desc",
     is_capped=True,
+    has_cursor=True,
     narrowings={"bbox": BBOX, "datetime": DATETIME},
 )

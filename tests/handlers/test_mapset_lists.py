@@ -10,6 +10,8 @@ from satupeta_server.representations.mapsets import MAPSETS_LISTING
 from satupeta_server.settings import Settings
 from tests.conftest import Api
 
+SIGNS = "e\u00e9\u0113 & +%"
+
 
 async def names(api: Api, *, user: str | None = "pengelola", **query: Any) -> list[str]:
     """The names in a list of mapsets."""
@@ -95,3 +97,77 @@ async def test_space_and_time_have_indexes(settings: Settings) -> None:
                 connection.execute_sql("SET LOCAL enable_seqscan = off")
                 plan = connection.execute_sql(f"EXPLAIN {statement}", values).fetchall()
             assert index in str(plan)
+
+
+# Pages by cursor
+
+
+async def walk(api: Api, user: str | None, between: Any = None, **query: Any) -> list[str]:
+    """The names on all pages, by the address that each page links to."""
+    answer = await api.get("/mapsets", user=user, **query)
+    met: list[str] = []
+    while True:
+        assert answer.status == 200, answer.body
+        met += [item["name"] for item in answer.json["items"]]
+        cursor = answer.json["next_cursor"]
+        assert answer.json["has_more"] is (cursor is not None)
+        if cursor is None:
+            assert "Link" not in answer.headers
+            return met
+        target, relation = answer.headers["Link"].split("; ")
+        assert relation == 'rel="next"'
+        assert target.startswith("</api/mapsets?")
+        assert target.endswith(f"cursor={cursor}>")
+        if between is not None:
+            await between()
+        answer = await api.get(target[5:-1], user=user)
+
+
+@pytest.mark.parametrize("sort", [*MAPSETS_LISTING.sorts, None])
+async def test_pages_by_cursor_are_whole_while_rows_come_and_go(api: Api, sort: str | None) -> None:
+    made = [await api.make_mapset(name=name) for name in ("ccc", "AAA", "ddd", "BBB", SIGNS, "fff")]
+    victims = [made[0], made[3]]
+
+    async def between() -> None:
+        await api.make_mapset(name="000")
+        if victims:
+            await api.delete(f"/mapsets/{victims.pop()['id']}", user="pengelola")
+
+    for direction in ("asc", "desc"):
+        order = {"sort": f"{sort}:{direction}"} if sort else {}
+        whole = await names(api, **order)
+        assert await walk(api, "pengelola", limit=1, **order) == whole
+        assert await walk(api, "pengelola", limit=4, offset=0, **order) == whole
+    met = await walk(api, "pengelola", between, limit=2, **order)
+    staying = ["AAA", "ddd", SIGNS, "fff"]
+    assert sorted(name for name in met if name in staying) == sorted(staying)
+
+
+async def test_a_walk_keeps_to_its_parameters_and_to_what_one_may_see(api: Api) -> None:
+    for number in range(3):
+        await api.make_public_mapset(name=f"Jalan & r\u00e9l {number}")
+    await api.make_mapset(name="Jalan & r\u00e9l tertutup")
+    await api.make_public_mapset(name="Sungai")
+    query = {"filter": ["is_active=true", "data_status in sementara,tetap"], "search": "r\u00e9l &"}
+    assert len(await walk(api, None, limit=1, **query)) == 3
+    assert len(await walk(api, "pengelola", limit=1, **query)) == 4
+    nothing = (await api.get("/mapsets", limit=0)).json
+    assert (nothing["next_cursor"], nothing["has_more"], nothing["total"]) == (None, True, 4)
+    long = [f"name!={'x' * 100}{number}" for number in range(30)]
+    answer = await api.get("/mapsets", limit=1, filter=long)
+    assert answer.json["next_cursor"]
+    assert "Link" not in answer.headers
+
+
+async def test_a_cursor_that_is_none_is_refused(api: Api) -> None:
+    for name in ("aaa", "bbb"):
+        await api.make_mapset(name=name)
+    cursor = (await api.get("/mapsets", user="pengelola", limit=1)).json["next_cursor"]
+    for wrong in ("x", "=", cursor[:-2], f"{cursor}AA", "A" * 3000, "\u00e9"):
+        await refused(api, "cursor", cursor=wrong)
+    await refused(api, "cursor", cursor=cursor, sort="name:asc")
+    await refused(api, "offset", cursor=cursor, offset=0)
+    assert await names(api, cursor=cursor, sort="created_at:desc") == ["aaa"]
+    assert (await api.get("/mapsets", cursor=cursor, sort="name:asc")).status == 401
+    categories = await api.get("/categories", cursor="x", limit=1)
+    assert (categories.status, "next_cursor" in categories.json) == (200, False)
