@@ -57,7 +57,12 @@ _COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST_OFFSET}
 _LIST_PARAMETERS = (
     ("limit", _COUNT, "Rows at most."),
     ("offset", _COUNT, "Rows to skip."),
-    ("search", _SEARCH, "Every word must occur, in any order."),
+    (
+        "search",
+        _SEARCH,
+        "Every word must occur, in any order. Without `sort`, "
+        "what has them in its name comes first.",
+    ),
 )
 
 

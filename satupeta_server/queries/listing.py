@@ -12,7 +12,13 @@ from satupeta_server.messages import Message
 from satupeta_server.queries.cursors import read_cursor
 from satupeta_server.queries.filters import Alternatives, Atom, parse_filters
 from satupeta_server.queries.ordering import Key, Ordering
-from satupeta_server.queries.values import ValueProblem, is_storable, parse_text, parser_of
+from satupeta_server.queries.values import (
+    ValueProblem,
+    is_storable,
+    parse_integer,
+    parse_text,
+    parser_of,
+)
 
 LONGEST_SEARCH = 255
 LARGEST_OFFSET = 2**63 - 1
@@ -146,8 +152,20 @@ class Listing:
         return self.ordering(request).clauses(source)
 
     def ordering(self, request: ListRequest) -> Ordering:
-        """The order of a request; one that is not known falls back to the default."""
-        return self._ordering(request.sort or "") or self._default_ordering()
+        """The order of a request; one that is not known falls back to the default.
+
+        The default of a search is by relevance: where the name has all the words, then where
+        it has some of them, then the rest; each as without a search.
+        """
+        known = self._ordering(request.sort or "")
+        if known is not None:
+            return known
+        default, words = self._default_ordering(), request.search.split()
+        if not words or "name" not in self.searches:
+            return default
+        relevance = Key(_relevance(words, is_descending=default.is_descending), parse_integer)
+        keys = (relevance, *default.keys)
+        return Ordering(f"relevance:{' '.join(words)}", keys, default.is_descending)
 
     def limit(self, request: ListRequest, list_limit: int) -> int | None:
         """How many rows at most; None is all of them."""
@@ -200,6 +218,20 @@ def _narrowed(name: str, narrowing: Narrowing, text: str) -> Expression:
         return narrowing.read(text)
     except ValueProblem as problem:
         raise InvalidError(errors={name: [problem.message]}) from None
+
+
+def _relevance(words: Sequence[str], *, is_descending: bool) -> Expression:
+    """Of how many words stand in the name, as a number by which the best come first."""
+    whole, part, none = (2, 1, 0) if is_descending else (0, 1, 2)
+
+    def expression(source: Any) -> Any:
+        hits = [source.name.contains(word) for word in words]
+        every = hits[0]
+        for hit in hits[1:]:
+            every &= hit
+        return peewee.Case(None, ((every, whole), (any_of(hits), part)), none)
+
+    return expression
 
 
 def any_of(conditions: Sequence[Any]) -> Any:

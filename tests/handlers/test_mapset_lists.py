@@ -171,3 +171,35 @@ async def test_a_cursor_that_is_none_is_refused(api: Api) -> None:
     assert (await api.get("/mapsets", cursor=cursor, sort="name:asc")).status == 401
     categories = await api.get("/categories", cursor="x", limit=1)
     assert (categories.status, "next_cursor" in categories.json) == (200, False)
+
+
+# Relevance
+
+
+async def test_a_search_gives_the_name_before_the_description_and_the_producer(api: Api) -> None:
+    """The producer is called "Dinas Pekerjaan Umum"."""
+    for name, description in (
+        ("Jalan umum lama", "Uraian lain"),
+        ("Sungai", "Di sepanjang jalan umum"),
+        ("Umum dan Jalan", "Uraian lain"),
+        ("Jembatan umum", "Di ujung jalan"),
+        ("Jalan tol", "Uraian lain"),
+    ):
+        await api.make_mapset(name=name, description=description)
+    by_relevance = [
+        "Umum dan Jalan",
+        "Jalan umum lama",
+        "Jalan tol",
+        "Jembatan umum",
+        "Sungai",
+    ]
+    search = "UMUM jalan"
+    assert await names(api, search=search) == by_relevance
+    assert await names(api, search=search, sort="no_such:asc") == by_relevance
+    assert await walk(api, "pengelola", search=search, limit=2) == by_relevance
+    assert await names(api, search=search, sort="name:asc") == sorted(by_relevance)
+    cursor = (await api.get("/mapsets", user="pengelola", search=search, limit=1)).json[
+        "next_cursor"
+    ]
+    await refused(api, "cursor", search="jalan", cursor=cursor)
+    await refused(api, "cursor", cursor=cursor)
