@@ -295,6 +295,10 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
         "Gunakan offset atau cursor, tidak keduanya.",
         "Use offset or cursor, not both.",
     ),
+    "facet_unknown": (
+        "Tidak ada faset {facet}. Yang tersedia: {known}.",
+        "There is no facet {facet}. Available: {known}.",
+    ),
     "must_be_period": (
         "Harus waktu menurut RFC 3339, atau awal/akhir, misalnya 2026-01-31T08:00:00Z/..",
         "This must be a time as in RFC 3339, or start/end, such as 2026-01-31T08:00:00Z/..",

@@ -54,6 +54,15 @@ EXAMPLE_CURSOR = (
 )
 _SEARCH: Schema = {"type": "string", "maxLength": LONGEST_SEARCH}
 _COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST_OFFSET}
+_COUNTED: Schema = {
+    "type": "object",
+    "required": ["value", "name", "count"],
+    "properties": {
+        "value": {"type": ["string", "integer"]},
+        "name": {"type": "string"},
+        "count": {"type": "integer", "minimum": 1},
+    },
+}
 _LIST_PARAMETERS = (
     ("limit", _COUNT, "Rows at most."),
     ("offset", _COUNT, "Rows to skip."),
@@ -169,6 +178,17 @@ def _parameters(route: Route, method: str, operation: Operation) -> Iterator[dic
 
 
 def _own_parameters(listing: Any) -> Iterator[dict[str, Any]]:
+    if listing.facets:
+        yield {
+            "name": "facets",
+            "in": "query",
+            "schema": {"type": "array", "items": {"enum": [*listing.facets]}},
+            "style": "form",
+            "explode": False,
+            "example": [*listing.facets][:2],
+            "description": "How many rows have which value, as `facets` of the answer. All that "
+            "narrows the list counts, except filters on the facet's own field.",
+        }
     if listing.has_cursor:
         yield {
             "name": "cursor",
@@ -277,13 +297,18 @@ def _answer_schema(route: Route, operation: Operation) -> dict[str, Any]:
         return {"type": "string"}
     if not operation.is_list:
         return dict(operation.response)
-    properties = {
+    listing = _listing(route)
+    properties: dict[str, Any] = {
         "items": {"type": "array", "items": dict(operation.response)},
         "total": {"type": "integer"},
         "limit": {"type": "integer"},
         "offset": {"type": "integer"},
         "has_more": {"type": "boolean"},
     }
-    if _listing(route).has_cursor:
+    if listing.has_cursor:
         properties["next_cursor"] = {"type": ["string", "null"]}
-    return {"type": "object", "required": list(properties), "properties": properties}
+    required = list(properties)
+    if listing.facets:
+        counted = {name: {"type": "array", "items": dict(_COUNTED)} for name in listing.facets}
+        properties["facets"] = {"type": "object", "properties": counted}
+    return {"type": "object", "required": required, "properties": properties}

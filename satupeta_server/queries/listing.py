@@ -10,6 +10,7 @@ from peewee import fn
 from satupeta_server.errors import InvalidError, invalid
 from satupeta_server.messages import Message
 from satupeta_server.queries.cursors import read_cursor
+from satupeta_server.queries.facets import Facet
 from satupeta_server.queries.filters import Alternatives, Atom, parse_filters
 from satupeta_server.queries.ordering import Key, Ordering
 from satupeta_server.queries.values import (
@@ -40,6 +41,7 @@ class ListRequest:
     """What the list's own parameters ask for; all of it must hold."""
     after: tuple[Any, ...] | None = None
     """The place in the list's order after which the page begins."""
+    facets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ class Listing:
     extra_search: Callable[[Any, str], Any] | None = None
     narrowings: Mapping[str, Narrowing] = field(default_factory=dict)
     """By the names of the parameters."""
+    facets: Mapping[str, Facet] = field(default_factory=dict)
+    """By the names that clients ask for them by."""
     has_cursor: bool = False
     """Whether its pages can be walked by a cursor; it is capped, then."""
 
@@ -125,7 +129,8 @@ class Listing:
             for name, narrowing in self.narrowings.items()
             if (text := _last(parameters, name))
         )
-        request = replace(request, narrowed=narrowed)
+        facets = self._facets(_last(parameters, "facets"))
+        request = replace(request, narrowed=narrowed, facets=facets)
         cursor = _last(parameters, "cursor")
         if not self.has_cursor or not cursor:
             return request
@@ -136,10 +141,24 @@ class Listing:
         except ValueProblem as problem:
             raise InvalidError(errors={"cursor": [problem.message]}) from None
 
-    def condition(self, source: Any, request: ListRequest) -> Any:
-        """All that a request narrows the list by, as one condition."""
+    def _facets(self, text: str) -> tuple[str, ...]:
+        names = [name for part in text.split(",") if (name := part.strip())] if self.facets else []
+        for name in names:
+            if name not in self.facets:
+                known = ", ".join(self.facets)
+                raise invalid("facets", "facet_unknown", facet=name[:60], known=known)
+        return tuple(dict.fromkeys(names))
+
+    def condition(self, source: Any, request: ListRequest, *, without: str = "") -> Any:
+        """All that a request narrows the list by, as one condition.
+
+        ``without`` is a field whose filters are left out, where no other field stands beside
+        it in the same alternatives.
+        """
         condition = peewee.SQL("true")
         for alternatives in request.filters:
+            if all(atom.field == without for atom in alternatives):
+                continue
             condition &= any_of([self._atom(source, atom) for atom in alternatives])
         for word in request.search.split():
             condition &= any_of(self._word(source, word))

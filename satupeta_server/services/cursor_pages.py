@@ -7,56 +7,81 @@ import peewee
 from peewee import SQL, fn
 
 from satupeta_server.queries.cursors import write_cursor
-from satupeta_server.queries.listing import ListRequest
+from satupeta_server.queries.listing import Listing, ListRequest
+from satupeta_server.queries.ordering import Ordering
+from satupeta_server.representations.base import json_object
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.records import Page, RecordService, Resource, fetch_one
 
 
 class CursorService(RecordService):
-    """A resource whose listing has a cursor."""
+    """A resource whose listing has a cursor, and maybe facets."""
 
     async def list(self, caller: Caller, request: ListRequest) -> Page:
-        """Give a page, the number of all rows and the next page's cursor, from one statement.
+        """Give a page, the number of all rows, the next page's cursor and the facets.
 
-        Raises InvalidError for a filter that the resource does not know.
+        All is from one statement and one snapshot. Raises InvalidError for a filter that the
+        resource does not know.
         """
-        source = self.resource.model.alias()
+        listing, source = self.resource.listing, self.resource.model.alias()
         visible = self.visible(caller, source)
-        limit = self.resource.listing.limit(request, self.settings.list_limit) or 0
-        return await _page(self.resource, source, visible, request, limit)
+        limit = listing.limit(request, self.settings.list_limit) or 0
+        columns = [
+            source.select(fn.count(SQL("*"))).where(visible & listing.condition(source, request))
+        ]
+        if request.facets:
+            columns.append(self._facets(source, visible, request).cast("text"))
+        page = _numbered(listing, source, visible, request, limit)
+        columns = [*_page_columns(self.resource, request, page, limit), *columns]
+        row = await fetch_one(peewee.Select([page], columns))
+        return _as_page(listing.ordering(request), request, limit, row)
+
+    def _facets(self, source: Any, visible: Any, request: ListRequest) -> Any:
+        listing, counts = self.resource.listing, {}
+        for name in request.facets:
+            facet = listing.facets[name]
+            condition = visible & listing.condition(source, request, without=facet.field)
+            counts[name] = facet.counts(source, condition, self.settings.list_limit)
+        return json_object(counts)
 
 
-async def _page(
-    resource: Resource, source: Any, visible: Any, request: ListRequest, limit: int
-) -> Page:
-    listing, ordering = resource.listing, resource.listing.ordering(request)
-    condition = visible & listing.condition(source, request)
-    # One row more than the page has tells whether there is a next one.
-    rows = source.select().where(condition).order_by(*ordering.clauses(source)).limit(limit + 1)
+def _numbered(listing: Listing, source: Any, visible: Any, request: ListRequest, limit: int) -> Any:
+    """The rows of the page by their places, and one more: it tells whether there is a next."""
+    ordering = listing.ordering(request)
+    rows = source.select().where(visible & listing.condition(source, request))
     if request.after is None:
         rows = rows.offset(request.offset)
     else:
         rows = rows.where(ordering.after(source, request.after))
-    page = rows.alias("page")
+    page = rows.order_by(*ordering.clauses(source)).limit(limit + 1).alias("page")
     place = fn.row_number().over().alias("place")
-    numbered = peewee.Select([page], [SQL("page.*"), place]).alias("numbered")
-    row = numbered.c
-    items = fn.json_agg(resource.representation.json(row)).filter(row.place <= limit)
-    last = fn.json_agg(ordering.position(row)).filter(row.place == limit)
-    columns = [
+    return peewee.Select([page], [SQL("page.*"), place]).alias("numbered")
+
+
+def _page_columns(resource: Resource, request: ListRequest, page: Any, limit: int) -> list[Any]:
+    """The items, the place of the last of them, and whether any row follows it."""
+    position = resource.listing.ordering(request).position(page.c)
+    items = fn.json_agg(resource.representation.json(page.c)).filter(page.c.place <= limit)
+    last = fn.json_agg(position).filter(page.c.place == limit)
+    return [
         fn.coalesce(items, SQL("'[]'::json")).cast("text"),
         last.cast("text"),
         fn.count(SQL("*")) > limit,
-        source.select(fn.count(SQL("*"))).where(condition),
     ]
-    text, position, is_followed, total = await fetch_one(peewee.Select([numbered], columns))
+
+
+def _as_page(ordering: Ordering, request: ListRequest, limit: int, row: tuple[Any, ...]) -> Page:
+    items, position, is_followed, total, *facets = row
     cursor = write_cursor(ordering, orjson.loads(position)[0]) if position and is_followed else None
+    members = {"next_cursor": orjson.dumps(cursor).decode()}
+    if facets:
+        members["facets"] = facets[0]
     return Page(
-        text,
+        items,
         total,
         limit,
         request.offset,
         has_more=is_followed if request.after else request.offset + limit < total,
         next_cursor=cursor,
-        members={"next_cursor": orjson.dumps(cursor).decode()},
+        members=members,
     )

@@ -1,10 +1,13 @@
 """What the list of mapsets knows besides what every list does."""
 
+import json
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from satupeta_server import database
+from satupeta_server.database import Database
 from satupeta_server.models.mapsets import Mapset
 from satupeta_server.representations.mapsets import MAPSETS_LISTING
 from satupeta_server.settings import Settings
@@ -203,3 +206,144 @@ async def test_a_search_gives_the_name_before_the_description_and_the_producer(a
     ]
     await refused(api, "cursor", search="jalan", cursor=cursor)
     await refused(api, "cursor", cursor=cursor)
+
+
+# Facets
+
+FIELDS = {
+    "category": "category_id",
+    "producer": "producer_id",
+    "classification": "classification_id",
+    "data_status": "data_status",
+    "coverage_level": "coverage_level",
+    "regional": "regional_id",
+    "year": "temporal_start",
+}
+"""The field that each facet counts."""
+ALL_FACETS = ",".join(FIELDS)
+
+
+def counted(items: list[dict[str, Any]], facet: str) -> list[dict[str, Any]]:
+    """A facet as the items of a list give it."""
+
+    def value_of(item: dict[str, Any]) -> tuple[Any, str]:
+        value = item[FIELDS[facet]]
+        if facet == "year":
+            return int(value[:4]), value[:4]
+        return value, item[facet]["name"] if FIELDS[facet] == f"{facet}_id" else value
+
+    counts = Counter(value_of(item) for item in items if item[FIELDS[facet]] is not None)
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0][1].lower()))
+    return [{"value": value, "name": name, "count": count} for (value, name), count in ordered]
+
+
+async def make_varied(api: Api) -> None:
+    """Mapsets that differ in all that is counted, some of them not for everybody."""
+    body = {"name": "Tata Ruang"}
+    category = await api.post("/categories", user="administrator", json_body=body)
+    regions = (await api.get("/regionals", limit=3)).json["items"]
+    for number in range(9):
+        changes = {
+            "name": f"Peta {number}",
+            "category_id": category.json["id"] if number % 3 else api.world.category_id,
+            "classification_id": api.world.classifications[("open", "limited")[number % 2]],
+            "producer_id": api.world.organizations["other" if number % 4 == 0 else "own"],
+            "regional_id": regions[number % len(regions)]["id"],
+            "data_status": ("tetap", "sementara")[number % 5 == 0],
+            "coverage_level": (None, "desa", "provinsi")[number % 3],
+            "temporal_start": f"{2019 + number % 3}-07-01T00:00:00Z" if number % 4 else None,
+            "bounding_box": [number, 0, number + 2, 1],
+        }
+        if number % 4 == 0:
+            await api.make_mapset(user="pengelola_lain", **changes)
+        elif number == 5:
+            await api.make_mapset(**changes)
+        else:
+            await api.make_public_mapset(**changes)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"search": "peta", "limit": 1, "offset": 2},
+        {"bbox": "3,0,4,1"},
+        {"datetime": "2020-01-01T00:00:00Z/.."},
+        {"filter": ["data_status=tetap"]},
+        {"filter": ["data_status=tetap", "coverage_level in desa,provinsi"]},
+        {"filter": ["temporal_start>=2020-01-01T00:00:00Z"], "search": "peta"},
+        {"filter": [json.dumps([["data_status=tetap", "data_status=x"]])], "limit": 0},
+        {"search": "tidak ada"},
+    ],
+)
+async def test_facets_count_by_all_but_the_filters_on_their_own_field(
+    api: Api, query: dict[str, Any]
+) -> None:
+    await make_varied(api)
+    for user in (None, "pengelola", "administrator"):
+        answer = await api.get("/mapsets", user=user, facets=ALL_FACETS, **query)
+        assert answer.status == 200, answer.body
+        assert list(answer.json["facets"]) == list(FIELDS)
+        for facet, field in FIELDS.items():
+            kept = [one for one in query.get("filter", []) if field not in one]
+            narrowed = {key: query[key] for key in ("search", "bbox", "datetime") if key in query}
+            items = (await api.get("/mapsets", user=user, filter=kept, **narrowed)).json["items"]
+            assert answer.json["facets"][facet] == counted(items, facet), facet
+        del answer.json["facets"]
+        plain = await api.get("/mapsets", user=user, **query)
+        assert {**answer.json, "facets": 0} == {**plain.json, "facets": 0}
+
+
+async def test_the_public_has_no_numbers_of_what_it_may_not_see(api: Api) -> None:
+    await make_varied(api)
+    totals = []
+    for user in (None, "pengelola", "administrator"):
+        answer = (await api.get("/mapsets", user=user, facets="producer", limit=0)).json
+        assert sum(one["count"] for one in answer["facets"]["producer"]) == answer["total"]
+        totals.append(answer["total"])
+    assert totals == [5, 6, 9]
+
+
+async def test_alternatives_of_several_fields_count_for_all_of_them(api: Api) -> None:
+    await make_varied(api)
+    either = json.dumps([["data_status=sementara", "coverage_level=desa"]])
+    answer = await api.get("/mapsets", user="administrator", filter=either, facets="data_status")
+    assert answer.json["facets"]["data_status"] == counted(answer.json["items"], "data_status")
+
+
+@pytest.mark.settings(list_limit=2)
+async def test_a_facet_has_no_more_values_than_a_list_has_rows(api: Api) -> None:
+    await make_varied(api)
+    answer = await api.get("/mapsets", facets="year,category", user="administrator")
+    assert [len(values) for values in answer.json["facets"].values()] == [2, 2]
+
+
+async def test_a_facet_that_is_none_is_refused_with_the_names_of_all(api: Api) -> None:
+    answer = await api.get("/mapsets", facets="category,colour")
+    assert answer.status == 422
+    (message,) = answer.json["errors"]["facets"]
+    assert all(name in message for name in ["colour", *FIELDS])
+    for blank in ("", " ", ",", ", ,"):
+        assert "facets" not in (await api.get("/mapsets", facets=blank)).json
+    twice = await api.get("/mapsets", facets=" year ,,year")
+    assert twice.json["facets"] == {"year": []}
+    assert (await api.get("/categories", facets="colour")).status == 200
+
+
+async def test_all_that_can_be_asked_for_takes_one_statement(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_varied(api)
+    whole = {"facets": ALL_FACETS, "bbox": "0,0,9,9", "datetime": "../..", "search": "peta"}
+    cursor = (await api.get("/mapsets", limit=1, search="peta")).json["next_cursor"]
+    statements: list[str] = []
+    execute = Database.aio_execute_sql
+
+    async def counting(self: Database, sql: str, *arguments: Any, **named: Any) -> Any:
+        statements.append(sql)
+        return await execute(self, sql, *arguments, **named)
+
+    monkeypatch.setattr(Database, "aio_execute_sql", counting)
+    answer = await api.get("/mapsets", limit=1, cursor=cursor, **whole)
+    assert len(answer.json["items"]) == 1
+    assert len(statements) == 1

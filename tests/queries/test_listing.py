@@ -160,12 +160,14 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )
+PARAMETERS_OF_LISTS = ("filter", "sort", "search", "limit", "offset")
+PARAMETERS_OF_LISTS += ("bbox", "datetime", "cursor", "facets")
 WHATEVER = st.text() | JSON.map(json.dumps) | st.text('[]",=a{}').map(lambda text: f"[{text}")
 
 
 @given(
     st.dictionaries(
-        st.sampled_from(["filter", "sort", "search", "limit", "offset", "other"]),
+        st.sampled_from([*PARAMETERS_OF_LISTS, "other"]),
         st.lists(WHATEVER, max_size=3),
     ),
     st.sampled_from(list(LISTINGS)),
@@ -175,11 +177,11 @@ def test_whatever_arrives_becomes_a_statement_or_a_refusal(
 ) -> None:
     listing = LISTINGS[name]
     try:
-        request = parse_list_request(parameters)
+        request = listing.read(parameters)
         condition = listing.condition(listing.model, request)
     except AppError as error:
         assert 400 <= STATUS[type(error)] < 500
-        assert set(error.errors) <= {"filter", "search", "limit", "offset"}
+        assert set(error.errors) <= {*PARAMETERS_OF_LISTS} - {"sort"}
         assert all(one.text("id") for messages in error.errors.values() for one in messages)
         return
     query = listing.model.select().where(condition).order_by(*listing.order(listing.model, request))
