@@ -32,11 +32,14 @@ class Ordering:
 
     def clauses(self, source: Any) -> list[Any]:
         """The order as a statement takes it."""
-        expressions = [key.expression(source) for key in self.keys]
-        if self.is_descending:
-            ordered = [one.desc(nulls="LAST") for one in expressions]
-            return [*ordered, source.id.desc()]
-        return [*[one.asc(nulls="LAST") for one in expressions], source.id.asc()]
+        ordered = [self._clause(key, key.expression(source)) for key in self.keys]
+        return [*ordered, source.id.desc() if self.is_descending else source.id.asc()]
+
+    def _clause(self, key: Key, expression: Any) -> Any:
+        # PostgreSQL takes no index for an order that says where values would stand that are
+        # never there.
+        nulls = "LAST" if key.is_nullable else None
+        return expression.desc(nulls=nulls) if self.is_descending else expression.asc(nulls=nulls)
 
     def position(self, source: Any) -> Any:
         """The place of a row, as a JSON array of its keys and its id."""

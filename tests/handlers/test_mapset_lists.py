@@ -9,6 +9,7 @@ import pytest
 from satupeta_server import database
 from satupeta_server.database import Database
 from satupeta_server.models.mapsets import Mapset
+from satupeta_server.queries.listing import ListRequest
 from satupeta_server.representations.mapsets import MAPSETS_LISTING
 from satupeta_server.settings import Settings
 from tests.conftest import Api
@@ -86,20 +87,37 @@ async def test_a_time_that_is_none_is_refused(api: Api, wrong: str) -> None:
     await refused(api, "datetime", datetime=wrong)
 
 
+def plan_of(query: Any) -> str:
+    """How PostgreSQL would run a query if it had to use indexes."""
+    with database.synchronous() as connection, connection.atomic():
+        connection.execute_sql("SET LOCAL enable_seqscan = off")
+        connection.execute_sql("SET LOCAL enable_sort = off")
+        statement, values = query.bind(connection).sql()
+        return str(connection.execute_sql(f"EXPLAIN {statement}", values).fetchall())
+
+
 async def test_space_and_time_have_indexes(settings: Settings) -> None:
-    """An index is used where the planner may not read the whole table."""
     database.connect(settings)
-    request = MAPSETS_LISTING.read({"bbox": ["1,2,3,4"]})
-    timed = MAPSETS_LISTING.read({"datetime": ["2020-01-01T00:00:00Z/.."]})
-    with database.synchronous() as connection:
-        for narrowed, index in ((request, "mapsets_bounding_box"), (timed, "mapsets_covered_time")):
-            source = Mapset.alias()
-            condition = Mapset.living(source) & MAPSETS_LISTING.condition(source, narrowed)
-            statement, values = source.select(source.id).where(condition).sql()
-            with connection.atomic():
-                connection.execute_sql("SET LOCAL enable_seqscan = off")
-                plan = connection.execute_sql(f"EXPLAIN {statement}", values).fetchall()
-            assert index in str(plan)
+    for parameters, index in (
+        ({"bbox": ["1,2,3,4"]}, "mapsets_bounding_box"),
+        ({"datetime": ["2020-01-01T00:00:00Z/.."]}, "mapsets_covered_time"),
+    ):
+        source = Mapset.alias()
+        narrowed = MAPSETS_LISTING.condition(source, MAPSETS_LISTING.read(parameters))
+        query = source.select(source.id).where(Mapset.living(source) & narrowed)
+        assert index in plan_of(query)
+
+
+async def test_pages_begin_in_the_middle_of_an_index_without_sorting(settings: Settings) -> None:
+    database.connect(settings)
+    place = ("2026-01-01T00:00:00Z", "01968b53-a910-7a67-bd10-975b8923b92e")
+    for sort, key in (("created_at:desc", place[0]), ("name:asc", "x"), ("name:desc", "x")):
+        source, ordering = Mapset.alias(), MAPSETS_LISTING.ordering(ListRequest(sort=sort))
+        rows = source.select(source.id).where(Mapset.living(source))
+        rows = rows.where(ordering.after(source, (key, place[1])))
+        plan = plan_of(rows.order_by(*ordering.clauses(source)).limit(20))
+        assert "Index Cond: (ROW(" in plan
+        assert "Sort" not in plan
 
 
 # Pages by cursor
