@@ -43,6 +43,12 @@ class ListRequest:
     """The place in the list's order after which the page begins."""
     facets: tuple[str, ...] = ()
 
+    @property
+    def filtered_fields(self) -> set[str]:
+        """The fields that are filtered by, where no other stands in the same alternatives."""
+        fields = [{atom.field for atom in alternatives} for alternatives in self.filters]
+        return {name for names in fields if len(names) == 1 for name in names}
+
 
 @dataclass(frozen=True)
 class Narrowing:

@@ -7,9 +7,9 @@ import peewee
 from peewee import SQL, fn
 
 from satupeta_server.queries.cursors import write_cursor
+from satupeta_server.queries.facets import Counting, Facet, facet_object
 from satupeta_server.queries.listing import Listing, ListRequest
 from satupeta_server.queries.ordering import Ordering
-from satupeta_server.representations.base import json_object
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.records import Page, RecordService, Resource, fetch_one
 
@@ -30,19 +30,30 @@ class CursorService(RecordService):
             source.select(fn.count(SQL("*"))).where(visible & listing.condition(source, request))
         ]
         if request.facets:
-            columns.append(self._facets(source, visible, request).cast("text"))
+            columns.append(self._facets(source, visible, request))
         page = _numbered(listing, source, visible, request, limit)
         columns = [*_page_columns(self.resource, request, page, limit), *columns]
         row = await fetch_one(peewee.Select([page], columns))
         return _as_page(listing.ordering(request), request, limit, row)
 
     def _facets(self, source: Any, visible: Any, request: ListRequest) -> Any:
-        listing, counts = self.resource.listing, {}
+        listing = self.resource.listing
+        # Facets that leave out no filter count the same rows.
+        together: dict[str, dict[str, Facet]] = {}
         for name in request.facets:
             facet = listing.facets[name]
-            condition = visible & listing.condition(source, request, without=facet.field)
-            counts[name] = facet.counts(source, condition, self.settings.list_limit)
-        return json_object(counts)
+            without = facet.field if facet.field in request.filtered_fields else ""
+            together.setdefault(without, {})[name] = facet
+        countings = [
+            Counting(
+                f"counted_{number}",
+                facets,
+                source,
+                visible & listing.condition(source, request, without=without),
+            )
+            for number, (without, facets) in enumerate(together.items())
+        ]
+        return facet_object(countings, self.settings.list_limit, request.facets)
 
 
 def _numbered(listing: Listing, source: Any, visible: Any, request: ListRequest, limit: int) -> Any:
