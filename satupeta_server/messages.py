@@ -283,6 +283,26 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
         "Terlalu banyak syarat; paling banyak {limit}.",
         "Too many conditions; at most {limit}.",
     ),
+    "must_be_cursor": (
+        "Harus next_cursor dari halaman sebelumnya, tanpa perubahan.",
+        "This must be the next_cursor of the page before, unchanged.",
+    ),
+    "cursor_of_other_order": (
+        "Kursor ini berasal dari daftar dengan urutan atau pencarian lain.",
+        "This cursor comes from a list with another order or search.",
+    ),
+    "offset_with_cursor": (
+        "Gunakan offset atau cursor, tidak keduanya.",
+        "Use offset or cursor, not both.",
+    ),
+    "facet_unknown": (
+        "Tidak ada faset {facet}. Yang tersedia: {known}.",
+        "There is no facet {facet}. Available: {known}.",
+    ),
+    "must_be_period": (
+        "Harus waktu menurut RFC 3339, atau awal/akhir, misalnya 2026-01-31T08:00:00Z/..",
+        "This must be a time as in RFC 3339, or start/end, such as 2026-01-31T08:00:00Z/..",
+    ),
     "search_too_long": (
         "Teks pencarian paling panjang {limit} karakter.",
         "The search text is at most {limit} characters long.",

@@ -48,12 +48,30 @@ _ID = {
     "required": True,
     "schema": {"type": "string", "format": "uuid"},
 }
+EXAMPLE_CURSOR = (
+    "1NaKsVsiY3JlYXRlZF9hdDpkZXNjIixbIjIwMjYtMDEtMzFUMDg6MDA6MDAuMTIzNDU2KzA3OjAwIiwi"
+    "MDE5NjhiNTMtYTkxMC03YTY3LWJkMTAtOTc1Yjg5MjNiOTJlIl1d"
+)
 _SEARCH: Schema = {"type": "string", "maxLength": LONGEST_SEARCH}
 _COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST_OFFSET}
+_COUNTED: Schema = {
+    "type": "object",
+    "required": ["value", "name", "count"],
+    "properties": {
+        "value": {"type": ["string", "integer"]},
+        "name": {"type": "string"},
+        "count": {"type": "integer", "minimum": 1},
+    },
+}
 _LIST_PARAMETERS = (
     ("limit", _COUNT, "Rows at most."),
     ("offset", _COUNT, "Rows to skip."),
-    ("search", _SEARCH, "Every word must occur, in any order."),
+    (
+        "search",
+        _SEARCH,
+        "Every word must occur, in any order. Without `sort`, "
+        "what has them in its name comes first.",
+    ),
 )
 
 
@@ -98,7 +116,7 @@ def _operation(route: Route, method: str, operation: Operation) -> dict[str, Any
         "tags": [route.path.split("/")[1]],
         "description": _granted_to(operation.permission),
         "parameters": list(_parameters(route, method, operation)),
-        "responses": dict(_responses(operation)),
+        "responses": dict(_responses(route, operation)),
         "security": _security(operation.permission),
     }
     body = _request_body(route, operation)
@@ -149,12 +167,44 @@ def _parameters(route: Route, method: str, operation: Operation) -> Iterator[dic
             "description": "`field=value` (also `!=`, `<`, `<=`, `>`, `>=`, `field in a,b`), "
             f"by {', '.join(listing.filters)}; or a JSON list, see the docs.",
         }
+        yield from _own_parameters(listing)
     if method in ("PATCH", "DELETE") and 412 in operation.errors:
         yield {
             "name": "If-Match",
             "in": "header",
             "schema": {"type": "string"},
             "description": "The ETag or revision that the change starts from.",
+        }
+
+
+def _own_parameters(listing: Any) -> Iterator[dict[str, Any]]:
+    if listing.facets:
+        yield {
+            "name": "facets",
+            "in": "query",
+            "schema": {"type": "array", "items": {"enum": [*listing.facets]}},
+            "style": "form",
+            "explode": False,
+            "example": [*listing.facets][:2],
+            "description": "How many rows have which value, as `facets` of the answer. All that "
+            "narrows the list counts, except filters on the facet's own field.",
+        }
+    if listing.has_cursor:
+        yield {
+            "name": "cursor",
+            "in": "query",
+            "schema": {"type": "string"},
+            "example": EXAMPLE_CURSOR,
+            "description": "The `next_cursor` of the page before, with the same `sort` and "
+            "`search`, and without `offset`.",
+        }
+    for name, narrowing in listing.narrowings.items():
+        yield {
+            "name": name,
+            "in": "query",
+            "schema": dict(narrowing.schema),
+            "example": narrowing.example,
+            "description": narrowing.description,
         }
 
 
@@ -217,11 +267,16 @@ _KEYWORDS = {"minlength": "minLength", "maxlength": "maxLength", "min": "minimum
 _LENGTHS = {("list", "minlength"): "minItems", ("list", "maxlength"): "maxItems"}
 
 
-def _responses(operation: Operation) -> Iterator[tuple[str, Any]]:
+def _responses(route: Route, operation: Operation) -> Iterator[tuple[str, Any]]:
     answer: dict[str, Any] = {"description": http.HTTPStatus(operation.status).phrase}
     if operation.status != 204:
         answer["headers"] = {"ETag": {"schema": {"type": "string"}}}
-        answer["content"] = {operation.response_type: {"schema": _answer_schema(operation)}}
+        answer["content"] = {operation.response_type: {"schema": _answer_schema(route, operation)}}
+        if operation.is_list and _listing(route).has_cursor:
+            answer["headers"]["Link"] = {
+                "schema": {"type": "string"},
+                "description": 'The next page, with `rel="next"`.',
+            }
     yield str(operation.status), answer
     for status in sorted({*operation.errors, *_common_errors(operation)}):
         yield (
@@ -237,19 +292,23 @@ def _common_errors(operation: Operation) -> tuple[int, ...]:
     return (503,) if operation.permission == PUBLIC_ACCESS else (401, 403, 503)
 
 
-def _answer_schema(operation: Operation) -> dict[str, Any]:
+def _answer_schema(route: Route, operation: Operation) -> dict[str, Any]:
     if operation.response is None:
         return {"type": "string"}
     if not operation.is_list:
         return dict(operation.response)
-    return {
-        "type": "object",
-        "required": ["items", "total", "limit", "offset", "has_more"],
-        "properties": {
-            "items": {"type": "array", "items": dict(operation.response)},
-            "total": {"type": "integer"},
-            "limit": {"type": "integer"},
-            "offset": {"type": "integer"},
-            "has_more": {"type": "boolean"},
-        },
+    listing = _listing(route)
+    properties: dict[str, Any] = {
+        "items": {"type": "array", "items": dict(operation.response)},
+        "total": {"type": "integer"},
+        "limit": {"type": "integer"},
+        "offset": {"type": "integer"},
+        "has_more": {"type": "boolean"},
     }
+    if listing.has_cursor:
+        properties["next_cursor"] = {"type": ["string", "null"]}
+    required = list(properties)
+    if listing.facets:
+        counted = {name: {"type": "array", "items": dict(_COUNTED)} for name in listing.facets}
+        properties["facets"] = {"type": "object", "properties": counted}
+    return {"type": "object", "required": required, "properties": properties}

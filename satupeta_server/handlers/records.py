@@ -1,12 +1,15 @@
 """The list and the single record of plain resources."""
 
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from satupeta_server.errors import NotAuthenticatedError
 from satupeta_server.handlers.base import BaseHandler
-from satupeta_server.queries.listing import parse_list_request
 from satupeta_server.schemas.base import Form
 from satupeta_server.services.records import Page
+
+LONGEST_LINK = 2048
+"""Characters; proxies refuse an answer whose headers are longer than a few thousand."""
 
 
 class RecordHandler(BaseHandler):
@@ -34,8 +37,21 @@ class CollectionHandler(RecordHandler):
         """
         if self.caller.is_anonymous and "sort" in self.request.query_arguments:
             raise NotAuthenticatedError
-        request = parse_list_request(self.parameters())
-        self.write_text(envelope(await self.service.list(self.caller, request)))
+        request = self.service.resource.listing.read(self.parameters())
+        page = await self.service.list(self.caller, request)
+        if page.next_cursor is not None:
+            self._link_next(page.next_cursor)
+        self.write_text(envelope(page))
+
+    def _link_next(self, cursor: str) -> None:
+        """Name the next page in a header (RFC 8288), unless the address is a very long one."""
+        # Latin-1 gives back the very bytes that came, as Tornado reads a request's line in it.
+        sent = parse_qsl(self.request.query, keep_blank_values=True, encoding="latin-1")
+        kept = [(name, value) for name, value in sent if name not in ("cursor", "offset")]
+        query = urlencode([*kept, ("cursor", cursor)], encoding="latin-1", errors="replace")
+        target = f"{self.request.path}?{query}"
+        if len(target) <= LONGEST_LINK:
+            self.set_header("Link", f'<{target}>; rel="next"')
 
     async def post(self) -> None:
         """Create a record."""
@@ -64,8 +80,9 @@ class ItemHandler(RecordHandler):
 
 
 def envelope(page: Page) -> str:
-    """The one shape of all lists (contract, 2.2)."""
+    """The one shape of all lists (contract, 2.2), and what a list answers besides."""
+    more = "".join(f',"{name}":{value}' for name, value in page.members.items())
     return (
         f'{{"items":{page.items},"total":{page.total},"limit":{page.limit},'
-        f'"offset":{page.offset},"has_more":{"true" if page.has_more else "false"}}}'
+        f'"offset":{page.offset},"has_more":{"true" if page.has_more else "false"}{more}}}'
     )

@@ -1,7 +1,7 @@
 """What a list can be filtered, sorted and searched by, and the query that does it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import peewee
@@ -9,8 +9,17 @@ from peewee import fn
 
 from satupeta_server.errors import InvalidError, invalid
 from satupeta_server.messages import Message
+from satupeta_server.queries.cursors import read_cursor
+from satupeta_server.queries.facets import Facet
 from satupeta_server.queries.filters import Alternatives, Atom, parse_filters
-from satupeta_server.queries.values import ValueProblem, is_storable, parser_of
+from satupeta_server.queries.ordering import Key, Ordering
+from satupeta_server.queries.values import (
+    ValueProblem,
+    is_storable,
+    parse_integer,
+    parse_text,
+    parser_of,
+)
 
 LONGEST_SEARCH = 255
 LARGEST_OFFSET = 2**63 - 1
@@ -28,6 +37,30 @@ class ListRequest:
     search: str = ""
     limit: int | None = None
     offset: int = 0
+    narrowed: tuple[Expression, ...] = ()
+    """What the list's own parameters ask for; all of it must hold."""
+    after: tuple[Any, ...] | None = None
+    """The place in the list's order after which the page begins."""
+    facets: tuple[str, ...] = ()
+
+    @property
+    def filtered_fields(self) -> set[str]:
+        """The fields that are filtered by, where no other stands in the same alternatives."""
+        fields = [{atom.field for atom in alternatives} for alternatives in self.filters]
+        return {name for names in fields if len(names) == 1 for name in names}
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """A parameter of its own by which a list can be narrowed, and what the document says of it.
+
+    ``read`` makes a condition of its value and raises ValueProblem where it has no meaning.
+    """
+
+    read: Callable[[str], Expression]
+    schema: Mapping[str, Any]
+    example: str
+    description: str
 
 
 def parse_list_request(parameters: Mapping[str, Sequence[str]]) -> ListRequest:
@@ -38,7 +71,7 @@ def parse_list_request(parameters: Mapping[str, Sequence[str]]) -> ListRequest:
     """
 
     def last(name: str) -> str:
-        return (parameters.get(name) or [""])[-1].strip()
+        return _last(parameters, name)
 
     search = last("search")
     if len(search) > LONGEST_SEARCH:
@@ -53,6 +86,10 @@ def parse_list_request(parameters: Mapping[str, Sequence[str]]) -> ListRequest:
         limit=_whole_number("limit", limit) if limit else None,
         offset=_whole_number("offset", last("offset") or "0"),
     )
+
+
+def _last(parameters: Mapping[str, Sequence[str]], name: str) -> str:
+    return (parameters.get(name) or [""])[-1].strip()
 
 
 def _whole_number(name: str, text: str) -> int:
@@ -80,19 +117,80 @@ class Listing:
     is_capped: bool = False
     extra_sorts: Mapping[str, Expression] = field(default_factory=dict)
     extra_search: Callable[[Any, str], Any] | None = None
+    narrowings: Mapping[str, Narrowing] = field(default_factory=dict)
+    """By the names of the parameters."""
+    facets: Mapping[str, Facet] = field(default_factory=dict)
+    """By the names that clients ask for them by."""
+    has_cursor: bool = False
+    """Whether its pages can be walked by a cursor; it is capped, then."""
 
-    def condition(self, source: Any, request: ListRequest) -> Any:
-        """All of a request's filters and the search, as one condition."""
+    def read(self, parameters: Mapping[str, Sequence[str]]) -> ListRequest:
+        """Read what every list knows and what only this one does.
+
+        Raises InvalidError that names the parameter.
+        """
+        request = parse_list_request(parameters)
+        narrowed = tuple(
+            _narrowed(name, narrowing, text)
+            for name, narrowing in self.narrowings.items()
+            if (text := _last(parameters, name))
+        )
+        facets = self._facets(_last(parameters, "facets"))
+        request = replace(request, narrowed=narrowed, facets=facets)
+        cursor = _last(parameters, "cursor")
+        if not self.has_cursor or not cursor:
+            return request
+        if _last(parameters, "offset"):
+            raise invalid("offset", "offset_with_cursor")
+        try:
+            return replace(request, after=read_cursor(self.ordering(request), cursor))
+        except ValueProblem as problem:
+            raise InvalidError(errors={"cursor": [problem.message]}) from None
+
+    def _facets(self, text: str) -> tuple[str, ...]:
+        names = [name for part in text.split(",") if (name := part.strip())] if self.facets else []
+        for name in names:
+            if name not in self.facets:
+                known = ", ".join(self.facets)
+                raise invalid("facets", "facet_unknown", facet=name[:60], known=known)
+        return tuple(dict.fromkeys(names))
+
+    def condition(self, source: Any, request: ListRequest, *, without: str = "") -> Any:
+        """All that a request narrows the list by, as one condition.
+
+        ``without`` is a field whose filters are left out, where no other field stands beside
+        it in the same alternatives.
+        """
         condition = peewee.SQL("true")
         for alternatives in request.filters:
-            condition &= _any([self._atom(source, atom) for atom in alternatives])
+            if all(atom.field == without for atom in alternatives):
+                continue
+            condition &= any_of([self._atom(source, atom) for atom in alternatives])
         for word in request.search.split():
-            condition &= _any(self._word(source, word))
+            condition &= any_of(self._word(source, word))
+        for narrowed in request.narrowed:
+            condition &= narrowed(source)
         return condition
 
     def order(self, source: Any, request: ListRequest) -> list[Any]:
-        """The order of a request; one that is not known falls back to the default."""
-        return self._order(source, request.sort or "") or self._order(source, self.default_sort)
+        """The order of a request, as a statement takes it."""
+        return self.ordering(request).clauses(source)
+
+    def ordering(self, request: ListRequest) -> Ordering:
+        """The order of a request; one that is not known falls back to the default.
+
+        The default of a search is by relevance: where the name has all the words, then where
+        it has some of them, then the rest; each as without a search.
+        """
+        known = self._ordering(request.sort or "")
+        if known is not None:
+            return known
+        default, words = self._default_ordering(), request.search.split()
+        if not words or "name" not in self.searches:
+            return default
+        relevance = Key(_relevance(words, is_descending=default.is_descending), parse_integer)
+        keys = (relevance, *default.keys)
+        return Ordering(f"relevance:{' '.join(words)}", keys, default.is_descending)
 
     def limit(self, request: ListRequest, list_limit: int) -> int | None:
         """How many rows at most; None is all of them."""
@@ -100,25 +198,31 @@ class Listing:
             return min(request.limit if request.limit is not None else list_limit, list_limit)
         return request.limit
 
-    def _order(self, source: Any, sort: str) -> list[Any]:
-        name, _, direction = sort.partition(":")
-        if direction not in ("asc", "desc", ""):
-            return []
-        expression = self._sort_expression(source, name)
-        if expression is None:
-            return []
-        if direction == "desc":
-            return [expression.desc(nulls="LAST"), source.id.desc()]
-        return [expression.asc(nulls="LAST"), source.id.asc()]
+    def _default_ordering(self) -> Ordering:
+        ordering = self._ordering(self.default_sort)
+        if ordering is None:
+            raise ValueError(self.default_sort)
+        return ordering
 
-    def _sort_expression(self, source: Any, name: str) -> Any:
+    def _ordering(self, sort: str) -> Ordering | None:
+        name, _, direction = sort.partition(":")
+        key = self._key(name)
+        if key is None or direction not in ("asc", "desc", ""):
+            return None
+        return Ordering(f"{name}:{direction or 'asc'}", (key,), direction == "desc")
+
+    def _key(self, name: str) -> Key | None:
         if name in self.extra_sorts:
-            return self.extra_sorts[name](source)
+            return Key(self.extra_sorts[name], parse_text, is_nullable=True)
         if name not in self.sorts:
             return None
-        column = getattr(source, name)
-        is_text = isinstance(self.model._meta.fields[name], peewee.TextField)
-        return fn.lower(column) if is_text else column
+        column = self.model._meta.fields[name]
+
+        def expression(source: Any) -> Any:
+            value = getattr(source, name)
+            return fn.lower(value) if isinstance(column, peewee.TextField) else value
+
+        return Key(expression, parser_of(column), column.null)
 
     def _word(self, source: Any, word: str) -> list[Any]:
         found = [getattr(source, name).contains(word) for name in self.searches]
@@ -134,7 +238,29 @@ class Listing:
         return _compare(getattr(source, atom.field), column, atom)
 
 
-def _any(conditions: Sequence[Any]) -> Any:
+def _narrowed(name: str, narrowing: Narrowing, text: str) -> Expression:
+    try:
+        return narrowing.read(text)
+    except ValueProblem as problem:
+        raise InvalidError(errors={name: [problem.message]}) from None
+
+
+def _relevance(words: Sequence[str], *, is_descending: bool) -> Expression:
+    """Of how many words stand in the name, as a number by which the best come first."""
+    whole, part, none = (2, 1, 0) if is_descending else (0, 1, 2)
+
+    def expression(source: Any) -> Any:
+        hits = [source.name.contains(word) for word in words]
+        every = hits[0]
+        for hit in hits[1:]:
+            every &= hit
+        return peewee.Case(None, ((every, whole), (any_of(hits), part)), none)
+
+    return expression
+
+
+def any_of(conditions: Sequence[Any]) -> Any:
+    """Join conditions, of which there is at least one, so that one of them must hold."""
     result = conditions[0]
     for condition in conditions[1:]:
         result |= condition

@@ -4,6 +4,8 @@ from typing import Any
 
 from peewee import SQL, Case, NodeList, fn
 
+from satupeta_server.models.categories import Category
+from satupeta_server.models.classifications import Classification
 from satupeta_server.models.map_sources import MapSource
 from satupeta_server.models.mapsets import (
     COVERAGES,
@@ -13,7 +15,11 @@ from satupeta_server.models.mapsets import (
     MapsetSource,
 )
 from satupeta_server.models.organizations import Organization
+from satupeta_server.models.regionals import Regional
+from satupeta_server.queries.facets import Facet
 from satupeta_server.queries.listing import Listing
+from satupeta_server.queries.periods import DATETIME
+from satupeta_server.queries.space import BBOX
 from satupeta_server.representations.base import (
     BOOKKEEPING,
     Member,
@@ -66,6 +72,10 @@ def _bounding_box(source: Any) -> Any:
 def _produced_by(source: Any, word: str) -> Any:
     producer = Organization.alias()
     return source.producer_id.in_(producer.select(producer.id).where(producer.name.contains(word)))
+
+
+def _year(source: Any) -> Any:
+    return fn.date_part(SQL("'year'"), source.temporal_start).cast("integer")
 
 
 MAPSET = Representation(
@@ -141,4 +151,15 @@ MAPSETS_LISTING = Listing(
     extra_search=_produced_by,
     default_sort="created_at:desc",
     is_capped=True,
+    has_cursor=True,
+    facets={
+        "category": Facet("category_id", Category),
+        "producer": Facet("producer_id", Organization),
+        "classification": Facet("classification_id", Classification),
+        "data_status": Facet("data_status"),
+        "coverage_level": Facet("coverage_level"),
+        "regional": Facet("regional_id", Regional),
+        "year": Facet("temporal_start", value=_year),
+    },
+    narrowings={"bbox": BBOX, "datetime": DATETIME},
 )

@@ -20,9 +20,9 @@ from satupeta_server.representations.base import array_text
 from satupeta_server.representations.mapsets import MAPSET, MAPSETS_LISTING
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import Scope
+from satupeta_server.services.cursor_pages import CursorService
 from satupeta_server.services.layers import bounding_box_of
 from satupeta_server.services.records import (
-    RecordService,
     Resource,
     Revisions,
     Values,
@@ -40,7 +40,7 @@ from satupeta_server.services.verification import (
 _SWITCHES = {"is_active", "is_popular"}
 
 
-class MapsetService(RecordService):
+class MapsetService(CursorService):
     """Map layers, which agencies publish and validators verify."""
 
     resource = Resource(

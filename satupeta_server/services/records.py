@@ -45,6 +45,9 @@ class Page:
     limit: int
     offset: int
     has_more: bool
+    next_cursor: str | None = None
+    members: Mapping[str, str] = field(default_factory=dict)
+    """What this list answers besides, as the texts of JSON values."""
 
 
 @dataclass(frozen=True)

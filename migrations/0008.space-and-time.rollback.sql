@@ -1,0 +1,1 @@
+DROP INDEX mapsets_covered_time;
