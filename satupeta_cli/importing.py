@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from satupeta_cli.context import Administration, Context, administer
+from satupeta_cli.context import Administration, Context, administer, command_caller
 from satupeta_cli.output import write_record
 from satupeta_cli.progress import progress
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import uuid
 
     from satupeta_server.transfer.batching import Plan, Told
+    from satupeta_server.transfer.importing import Recording
     from satupeta_server.transfer.journal import Done
     from satupeta_server.transfer.outcomes import Outcome
     from satupeta_server.transfer.reading import Row
@@ -129,17 +130,18 @@ def _run(job: Job, reporter: "Reporter", *, resumes: bool) -> None:
             advance(1)
 
         if job.plan.is_undone:
-            _store(job, {}, told)
-            if not job.plan.is_dry_run and not reporter.totals.failed:
-                administer(job.context, lambda one: _record(one, job, reporter))
+            _store(job, {}, told, lambda: _recording(job, reporter))
         else:
             _import(job, told, reporter, resumes=resumes)
 
 
-async def _record(administration: Administration, job: Job, reporter: "Reporter") -> None:
-    totals = reporter.totals.as_dict()
+def _recording(job: Job, reporter: "Reporter") -> Any:
+    """Make the audit record of an atomic import."""
+    from satupeta_server.models.audit import recording
+
     files = [source.name for source in job.sources]
-    await administration.record("import", job.plan.kind.subject, files=files, **totals)
+    details = {"files": files, **reporter.totals.as_dict()}
+    return recording(command_caller(), "import", job.plan.kind.subject, None, details)
 
 
 def _import(job: Job, told: "Told", reporter: "Reporter", *, resumes: bool) -> None:
@@ -154,7 +156,7 @@ def _import(job: Job, told: "Told", reporter: "Reporter", *, resumes: bool) -> N
         done = administer(job.context, lambda _: journal.done(import_id)) if is_resumed else {}
         plan = dataclasses.replace(job.plan, import_id=import_id)
         try:
-            _store(dataclasses.replace(job, plan=plan), done, told)
+            _store(dataclasses.replace(job, plan=plan), done, told, lambda: None)
         except InputError:
             _finish(job, import_id, reporter)
             raise
@@ -199,16 +201,16 @@ def _interruptible(context: Context) -> Iterator[None]:
         raise
 
 
-def _store(job: Job, done: "Done", told: "Told") -> None:
+def _store(job: Job, done: "Done", told: "Told", recording: "Recording") -> None:
     from satupeta_server.transfer.importing import import_bulk, import_singly
 
     if job.plan.kind.is_bulk:
-        import_bulk(job.context.settings(), job.sources, job.plan, done, told)
+        import_bulk(job.context.settings(), job.sources, job.plan, done, told, recording)
         return
 
     async def work(administration: Administration) -> None:
         store = _store_of(administration, job)
-        await import_singly(store, job.sources, job.plan, done, told)
+        await import_singly(store, job.sources, job.plan, done, told, recording)
 
     administer(job.context, work, object_store=job.plan.kind_name == "files")
 

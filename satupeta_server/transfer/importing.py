@@ -7,9 +7,10 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 from satupeta_server import database
 from satupeta_server.errors import UnavailableError, UnreachableError
@@ -26,6 +27,10 @@ from satupeta_server.transfer.sources import Source
 
 _PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 """Hashing passwords and storing contents goes on between the statements of a transaction."""
+
+
+Recording = Callable[[], Any]
+"""Makes the statement that records what an import did."""
 
 
 class _UndoError(Exception):
@@ -45,16 +50,22 @@ class _Counted:
 
 
 def import_bulk(
-    settings: Settings, sources: Sequence[Source], plan: Plan, done: journal.Done, told: Told
+    settings: Settings,
+    sources: Sequence[Source],
+    plan: Plan,
+    done: journal.Done,
+    told: Told,
+    recording: Recording,
 ) -> None:
     """Import a kind of which there may be millions; tells what became of each row.
 
-    ``done`` is what an interrupted import has stored, which is told without being stored again.
+    ``done`` is what an interrupted import has stored, which is told without being stored again;
+    ``recording`` makes the audit record that an atomic import leaves in its transaction.
     Raises InputError for a file, UnavailableError when the database goes away; what was stored
     by then is stored, unless the import is atomic.
     """
     if plan.is_undone:
-        _import_undoable(settings, sources, plan, told)
+        _import_undoable(settings, sources, plan, told, recording)
         return
     database.connect(settings)
     with database.translated(), database.synchronous():
@@ -68,7 +79,12 @@ def import_bulk(
 
 
 async def import_singly(
-    store: Store, sources: Sequence[Source], plan: Plan, done: journal.Done, told: Told
+    store: Store,
+    sources: Sequence[Source],
+    plan: Plan,
+    done: journal.Done,
+    told: Told,
+    recording: Recording,
 ) -> None:
     """Import a kind of which there are few, row by row; else as :func:`import_bulk`."""
     counted = _Counted(told)
@@ -88,6 +104,8 @@ async def import_singly(
                         _tell(batch, outcomes, counted)
             if plan.is_dry_run or (plan.is_atomic and counted.failed):
                 raise _UndoError
+            if plan.is_atomic:
+                await recording().aio_execute()
 
 
 async def _stored(store: Store, converter: Converter, batch: Batch, plan: Plan) -> list[Outcome]:
@@ -118,7 +136,9 @@ def _replayed(batch: Batch, done: journal.Done) -> list[Outcome] | None:
     return journal.replayed([row.line for row in batch.rows], *stored) if stored else None
 
 
-def _import_undoable(settings: Settings, sources: Sequence[Source], plan: Plan, told: Told) -> None:
+def _import_undoable(
+    settings: Settings, sources: Sequence[Source], plan: Plan, told: Told, recording: Recording
+) -> None:
     counted = _Counted(told)
     _begin(settings, plan)
     with contextlib.suppress(_UndoError), database.translated(), _transaction():
@@ -129,6 +149,7 @@ def _import_undoable(settings: Settings, sources: Sequence[Source], plan: Plan, 
                     _tell(batch, work.store(batch), counted)
         if plan.is_dry_run or counted.failed:
             raise _UndoError
+        recording().execute()
 
 
 def _tell(batch: Batch, outcomes: Sequence[Outcome], told: Told) -> None:

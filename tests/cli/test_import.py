@@ -168,6 +168,13 @@ def test_a_dry_run_an_atomic_failure_and_nonsense_leave_no_trace(program: Progra
     }
     assert program.rows("SELECT 1 FROM regionals WHERE code = '99'") == []
     assert program.audit() == []
+    whole = program.folder / "whole.csv"
+    whole.write_text("code,name\n99,Uji\n")
+    assert states(program, "regions", str(whole), "--atomic") == {"created": 1}
+    assert [one[:2] for one in program.audit()] == [("import", "regionals")]
+    whole.write_text("name\nDinas Utuh\n")
+    assert states(program, "organizations", str(whole), "--atomic") == {"created": 1}
+    assert [one[:2] for one in program.audit()][1:] == [("import", "organizations")]
     for wrong in (["--map", "kode"], ["--map", "kode=code"], ["--create-only", "--update-only"]):
         ended = program.inside("import", "regions", str(path), *wrong, code=WRONG_USE)
         assert "Traceback" not in ended.stderr
