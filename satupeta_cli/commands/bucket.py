@@ -24,7 +24,6 @@ from satupeta_cli.progress import progress
 if TYPE_CHECKING:
     from satupeta_server.maintenance.bucket_orphans import Orphan
     from satupeta_server.maintenance.bucket_store import AdministeredStore
-    from satupeta_server.settings import Settings
 
 _FAULT_COLUMNS = ("problem", "size", "object_name", "file_id", "file", "found")
 _ORPHAN_COLUMNS = ("kind", "size", "since", "name", "file_id")
@@ -226,13 +225,15 @@ def orphans(
     """
     import datetime
 
+    from satupeta_server.errors import StartError
     from satupeta_server.maintenance.bucket_orphans import ROW, find_orphans, remove_orphans
+    from satupeta_server.maintenance.bucket_rows import count_rows
     from satupeta_server.maintenance.durations import parse_duration
 
     with sentences():
         before = datetime.datetime.now(datetime.UTC) - parse_duration(older_than)
     with opened_with_rows(context) as (settings, store), fallback_of(settings) as fallback:
-        _require_rows(settings, removes=remove)
+        rows, _ = count_rows()
         with progress("Listing", is_quiet=context.is_quiet, unit="objects") as advance:
             found = list(find_orphans(store, before, fallback=fallback, advance=advance))
         if not write_long_listing(map(_orphan, found), _ORPHAN_COLUMNS, form):
@@ -240,6 +241,11 @@ def orphans(
     removable = [one for one in found if one.kind != ROW]
     size = sum(one.size or 0 for one in removable)
     if remove and removable:
+        if not rows and not dry_run:
+            raise StartError(
+                "DATABASE_URL has no files at all, so each object would be an orphan; "
+                f"does the bucket {settings.minio_bucket_name} belong to another database?"
+            )
         told = f"{len(removable)} objects and uploads of {human(size)}"
         confirm(f"Remove these {told}?", yes=yes, dry_run=dry_run)
         if dry_run:
@@ -254,18 +260,6 @@ def orphans(
     if len(removable) < len(found):
         context.say(f"{len(found) - len(removable)} rows have no object; restore the bucket.")
         click.get_current_context().exit(1)
-
-
-def _require_rows(settings: "Settings", *, removes: bool) -> None:
-    """Refuse to remove every object for want of rows: that is another system's database."""
-    from satupeta_server.errors import StartError
-    from satupeta_server.maintenance.bucket_rows import count_rows
-
-    if removes and not count_rows()[0]:
-        raise StartError(
-            "DATABASE_URL has no files at all, so each object would be an orphan; "
-            f"does the bucket {settings.minio_bucket_name} belong to another database?"
-        )
 
 
 def _orphan(one: "Orphan") -> dict[str, Any]:
