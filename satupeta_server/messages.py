@@ -145,7 +145,6 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
         "Lebih dari satu data tersimpan cocok; sebutkan idnya.",
         "More than one stored record fits; give its id.",
     ),
-    "row_missing": ("Belum ada, dan tidak lengkap.", "It does not exist yet, and is not whole."),
     "parent_missing": (
         "Wilayah induk {code} tidak ada.",
         "There is no parent region {code}.",

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from satupeta_server import database
-from satupeta_server.database import database as base
-from satupeta_server.errors import AppError, InputError, NotFoundError, UnavailableError, invalid
+from satupeta_server.errors import InputError, NotFoundError, invalid
 from satupeta_server.messages import Language
 from satupeta_server.models.base import new_id
 from satupeta_server.models.files import File
@@ -17,8 +16,9 @@ from satupeta_server.security.callers import Caller
 from satupeta_server.security.passwords import in_thread
 from satupeta_server.services.files import FileService, Upload
 from satupeta_server.storage import ObjectStore
-from satupeta_server.transfer.converting import Prepared, reasons
+from satupeta_server.transfer.converting import Prepared
 from satupeta_server.transfer.outcomes import Outcome, Rules, State
+from satupeta_server.transfer.singly import each_whole
 
 _CHANGEABLE: tuple[str, ...] = ("name", "description")
 
@@ -36,18 +36,12 @@ class FileStore:
 
     async def store(self, rows: Sequence[Prepared]) -> list[Outcome]:
         """Give what became of each row; raises UnavailableError."""
-        return [await self._store_one(row) for row in rows]
+        return await each_whole(rows, self.language, self._stored)
 
-    async def _store_one(self, row: Prepared) -> Outcome:
-        try:
-            async with base.whole():
-                return Outcome(row.line, await self._stored(row))
-        except UnavailableError:
-            raise
-        except AppError as error:
-            return Outcome(row.line, State.FAILED, reasons(error, self.language))
+    async def _stored(self, row: Prepared) -> Outcome:
+        return Outcome(row.line, await self._state(row))
 
-    async def _stored(self, row: Prepared) -> State:
+    async def _state(self, row: Prepared) -> State:
         upload = await self._upload(row)
         found = await self._find(row.record_id, upload)
         if found is None:

@@ -1,7 +1,7 @@
 """Kinds of which there are few, row by row through the services that the API uses."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from peewee import fn
@@ -23,6 +23,26 @@ class Store(Protocol):
         """Give what became of each row; raises UnavailableError."""
 
 
+async def each_whole(
+    rows: Sequence[Prepared], language: Language, stored: Callable[[Prepared], Awaitable[Outcome]]
+) -> list[Outcome]:
+    """Store rows one by one, each whole or not at all; what is refused fails alone.
+
+    Raises UnavailableError when a server goes away.
+    """
+
+    async def one(row: Prepared) -> Outcome:
+        try:
+            async with database.whole():
+                return await stored(row)
+        except UnavailableError:
+            raise
+        except AppError as error:
+            return Outcome(row.line, State.FAILED, reasons(error, language))
+
+    return [await one(row) for row in rows]
+
+
 class SingleStore:
     """Stores prepared rows of one kind, each whole or not at all."""
 
@@ -40,16 +60,7 @@ class SingleStore:
 
         Raises UnavailableError when the database goes away.
         """
-        return [await self._store_one(row) for row in rows]
-
-    async def _store_one(self, row: Prepared) -> Outcome:
-        try:
-            async with database.whole():
-                return await self._stored(row)
-        except UnavailableError:
-            raise
-        except AppError as error:
-            return Outcome(row.line, State.FAILED, reasons(error, self.language))
+        return await each_whole(rows, self.language, self._stored)
 
     async def _stored(self, row: Prepared) -> Outcome:
         found = await self._find(row)

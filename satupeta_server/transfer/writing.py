@@ -5,6 +5,7 @@ import gzip
 import io
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Self, cast
@@ -34,23 +35,23 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-class RowWriter:
+class RowWriter(ABC):
     """Writes rows to a binary file, which it does not close."""
 
     def __init__(self, file: IO[bytes], columns: Sequence[str]) -> None:
         self.file = file
         self.columns = columns
 
+    @abstractmethod
     def write(self, values: Values) -> None:
         """Write one row; columns that it lacks stay blank."""
-        raise NotImplementedError
 
     def write_raw(self, line: str) -> None:
         """Write a line of a file of this format as it stood there."""
         whole = line if line.endswith("\n") else f"{line}\n"
         self.file.write(whole.encode("utf-8", "surrogateescape"))
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027  most formats have no end
         """Write what belongs at the end."""
 
     def __enter__(self) -> Self:

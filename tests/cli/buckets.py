@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -108,3 +109,11 @@ def files_in(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != "lock"
     }
+
+
+def made(program: Program) -> Iterator[Bucket]:
+    """The bucket of the settings, made, until a fixture ends."""
+    store = AdministeredStore(program.settings)
+    store.make()
+    yield Bucket(program, store)
+    store.close()

@@ -15,7 +15,7 @@ from minio import Minio
 from satupeta_server.maintenance import bucket_orphans
 from satupeta_server.maintenance.bucket_store import AdministeredStore
 from satupeta_server.settings import Settings
-from tests.cli.buckets import Bucket, own_bucket
+from tests.cli.buckets import Bucket, made, own_bucket
 from tests.cli.program import CONFIGURATION, ROOT, SOME_FAILED, UNAVAILABLE, WRONG_USE, Program
 
 NOTHING_OLDER = ("--older-than", "0m")
@@ -28,10 +28,7 @@ def program(settings: Settings, tmp_path: Path) -> Program:
 
 @pytest.fixture
 def bucket(program: Program) -> Iterator[Bucket]:
-    store = AdministeredStore(program.settings)
-    store.make()
-    yield Bucket(program, store)
-    store.close()
+    yield from made(program)
 
 
 def test_the_bucket_is_made_once(program: Program) -> None:

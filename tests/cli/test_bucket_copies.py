@@ -22,7 +22,7 @@ from satupeta_server.maintenance.mirror_sides import BucketSide, FolderSide, che
 from satupeta_server.maintenance.mirroring import Mirror
 from satupeta_server.settings import Settings
 from satupeta_server.storage import Storage, main_place
-from tests.cli.buckets import Bucket, Proxy, files_in, own_bucket
+from tests.cli.buckets import Bucket, Proxy, files_in, made, own_bucket
 from tests.cli.program import (
     CONFIGURATION,
     INTERRUPTED,
@@ -44,10 +44,7 @@ def program(settings: Settings, tmp_path: Path) -> Program:
 
 @pytest.fixture
 def bucket(program: Program) -> Iterator[Bucket]:
-    store = AdministeredStore(program.settings)
-    store.make()
-    yield Bucket(program, store)
-    store.close()
+    yield from made(program)
 
 
 def mirrored(program: Program, *words: str, code: int = 0, **variables: str) -> tuple[int, ...]:
