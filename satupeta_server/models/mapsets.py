@@ -138,12 +138,13 @@ class MapsetRevision(BaseModel):
 def record_revisions(mapset_ids: Sequence[uuid.UUID], user_id: uuid.UUID) -> Any:
     """The statement that keeps the present state of mapsets, as changed by a user.
 
-    The state is the row as it stands, with ``source_id``, the ids of its map sources in order.
+    The state is the row as it stands, without what the database derives from it, and with
+    ``source_id``, the ids of its map sources in order.
     """
     mapset = Mapset.alias("mapset")
     ordered = NodeList((MapsetSource.map_source_id, SQL("ORDER BY"), MapsetSource.position))
     sources = MapsetSource.select(fn.json_agg(ordered)).where(MapsetSource.mapset_id == mapset.id)
-    state = fn.to_jsonb(SQL("mapset")).concat(
+    state = SQL("(to_jsonb(mapset) - 'search_text')").concat(
         fn.jsonb_build_object(SQL("'source_id'"), fn.coalesce(sources, SQL("'[]'::json")))
     )
     rows = mapset.select(mapset.id, mapset.revision, Value(user_id), fn.now(), state)

@@ -45,7 +45,7 @@ _HISTORY_COLUMNS = ("id", "mapset_id", "validation_type", "notes", "user_id", "c
 
 _FIRST_REVISIONS = """
     INSERT INTO mapset_revisions (mapset_id, revision, user_id, created_at, state)
-    SELECT id, revision, created_by, created_at, to_jsonb(mapsets)
+    SELECT id, revision, created_by, created_at, to_jsonb(mapsets) - 'search_text'
     FROM mapsets WHERE id = ANY(%s::uuid[])
 """
 
