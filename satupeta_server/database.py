@@ -8,7 +8,8 @@ leaves here as one of our errors.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import peewee
@@ -20,6 +21,7 @@ import psycopg2.extensions
 from satupeta_server.errors import AppError, ConflictError, InvalidError, UnavailableError
 from satupeta_server.messages import Message
 from satupeta_server.settings import Settings
+from satupeta_server.statements import MOST_PREPARED, Statement
 
 logger = logging.getLogger(__name__)
 
@@ -46,31 +48,37 @@ _STALE = (
 class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
     """A pool of PostgreSQL connections whose failures are UnavailableError or ConflictError."""
 
+    has_sessions = True
+    """Whether a connection keeps what was prepared or set on it; behind a pooler it does not."""
+
     def init(self, database: str | None, **parameters: Any) -> None:
         """Point at a server; Peewee would keep what an earlier one was reached by."""
         self.connect_params: dict[str, Any] = {}
         self.pool_params: dict[str, Any] = {}
+        self._prepared: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
         super().init(database, **parameters)
 
     async def aio_execute_sql(
         self,
         sql: str,
-        params: Sequence[Any] | None = None,
+        params: Sequence[Any] | Mapping[Any, Any] | None = None,
         fetch_results: Callable[..., Any] | None = None,
     ) -> Any:
         """Run one statement, which is %-formatted even without parameters (write ``%%``).
+
+        A Statement takes the values of its slots by their names.
 
         A read outside a transaction is tried a second time when its connection turns out to
         be dead: after a restart of PostgreSQL the pool is full of such.
         """
         with translated():
             try:
-                return await super().aio_execute_sql(sql, params, fetch_results)
+                return await self._run(sql, params, fetch_results)
             except _STALE:
                 if in_transaction() or not sql.startswith("SELECT"):
                     raise
                 await self._forget_idle_connections()
-            return await super().aio_execute_sql(sql, params, fetch_results)
+            return await self._run(sql, params, fetch_results)
 
     @contextlib.asynccontextmanager
     async def whole(self) -> AsyncIterator[None]:
@@ -89,6 +97,25 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
                     await self._forget_idle_connections()
                     await stack.enter_async_context(self.aio_atomic())
                 yield
+
+    async def _run(self, sql: str, params: Any, fetch_results: Any) -> Any:
+        if not isinstance(sql, Statement):
+            return await super().aio_execute_sql(sql, params, fetch_results)
+        if sql.is_planned_anew or not self.has_sessions:
+            return await super().aio_execute_sql(sql, sql.bound(params), fetch_results)
+        async with self.aio_connection() as connection:
+            await self._prepare(connection, sql)
+            return await super().aio_execute_sql(*sql.execution(params), fetch_results)
+
+    async def _prepare(self, connection: Any, statement: Statement) -> None:
+        prepared = self._prepared.setdefault(connection, set())
+        if statement.name in prepared:
+            return
+        if len(prepared) >= MOST_PREPARED:
+            prepared.clear()
+            await super().aio_execute_sql("DEALLOCATE ALL")
+        await super().aio_execute_sql(*statement.prepared())
+        prepared.add(statement.name)
 
     async def _forget_idle_connections(self) -> None:
         pool = self.pool_backend.pool
@@ -129,7 +156,7 @@ def server_options(settings: Settings) -> str:
     return (
         f"-c timezone={settings.timezone} -c statement_timeout={milliseconds} "
         f"-c lock_timeout={milliseconds // 2} -c idle_in_transaction_session_timeout=60000 "
-        "-c client_connection_check_interval=500 -c jit=off"
+        "-c client_connection_check_interval=500 -c jit=off -c work_mem=32MB"
     )
 
 

@@ -1,11 +1,17 @@
 """Facets: how many rows of a list have which value, for the choices beside a search."""
 
-from collections.abc import Callable, Mapping
+import functools
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import peewee
 from peewee import SQL, fn
+
+from satupeta_server.queries.kept import is_missing, since
+
+Condition = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -17,6 +23,8 @@ class Facet:
     """The table whose names the values have; without one a value is its own name."""
     value: Callable[[Any], Any] | None = None
     """What is counted where that is not the field itself."""
+    kind: str = "text"
+    """PostgreSQL's type of the value."""
 
     def value_of(self, source: Any) -> Any:
         """The expression of what is counted."""
@@ -25,47 +33,75 @@ class Facet:
     def name_of(self, value: Any) -> Any:
         """The expression of a value's name."""
         if self.named_by is None:
-            return value.cast("text")
+            return value
         target = self.named_by.alias()
-        return target.select(target.name).where(target.id == value)
+        return target.select(target.name).where(target.id == value.cast("uuid"))
 
 
 @dataclass(frozen=True)
 class Counting:
     """Several facets of the rows that meet one condition, all counted in one go over them."""
 
-    name: str
-    """Of the counts within the statement."""
     facets: Mapping[str, Facet]
-    source: Any
-    condition: Any
+    condition: Condition
 
-    def groups(self) -> Any:
-        """The statement that counts; a row of it belongs to one facet."""
-        values = [facet.value_of(self.source) for facet in self.facets.values()]
-        columns = [value.alias(name) for name, value in zip(self.facets, values, strict=True)]
-        others = [
-            fn.grouping(value).alias(f"without_{name}")
-            for name, value in zip(self.facets, values, strict=True)
+    def groups(self, source: Any, condition: Any, count: Any) -> Any:
+        """The statement that counts rows of a source: facet, value as text, count."""
+        columns = [
+            facet.value_of(source).cast("text").alias(name) for name, facet in self.facets.items()
         ]
-        sets = ", ".join(f"({number})" for number in range(1, len(values) + 1))
-        query = self.source.select(*columns, *others, fn.count(SQL("*")).alias("count"))
-        query = query.where(self.condition).group_by(SQL(f"GROUPING SETS ({sets})"))
-        return query.cte(self.name, materialized=True)
-
-    def members(self, groups: Any, limit: int) -> Mapping[str, Any]:
-        """By the facets' names expressions of JSON arrays of their values.
-
-        The most frequent ones come first, then by name; rows without a value are not counted.
-        """
-        return {name: _listed(facet, groups, name, limit) for name, facet in self.facets.items()}
+        counted = source.select(*columns, count.alias("counted")).where(
+            condition & self.condition(source)
+        )
+        rows = counted.alias("facts")
+        names = ", ".join(f'"{name}"' for name in self.facets)
+        sets = ", ".join(f'("{name}")' for name in self.facets)
+        facet = " ".join(f"WHEN grouping(\"{name}\") = 0 THEN '{name}'" for name in self.facets)
+        selected = (SQL(f"CASE {facet} END"), SQL(f"coalesce({names})"), fn.sum(rows.c.counted))
+        return peewee.Select([rows], list(selected)).group_by(SQL(f"GROUPING SETS ({sets})"))
 
 
-def _listed(facet: Facet, groups: Any, name: str, limit: int) -> Any:
-    value = getattr(groups.c, name)
-    columns = [value.alias("value"), facet.name_of(value).alias("name"), groups.c.count]
-    is_counted = (getattr(groups.c, f"without_{name}") == 0) & ~value.is_null()
-    named = peewee.Select([groups], columns).where(is_counted).alias("named")
+def counted_facets(countings: Sequence[Counting], kept: Any, source: Any, changes: Any) -> Any:
+    """The table ``facet_counts``: of each facet and value how many rows there are, if any.
+
+    They come from what is kept and the changes since, or from the source itself.
+    """
+    known = SQL("facet, value, count")
+    listed = SQL("jsonb_to_recordset(counts) AS listed (facet text, value text, count bigint)")
+    parts = [peewee.Select([kept, listed], [known])]
+    for counting in countings:
+        change, row = changes.alias(), source.alias()
+        snapshot = SQL("(SELECT snapshot FROM facets)")
+        is_new = since(change, snapshot)
+        parts += [
+            counting.groups(change, is_new, change.sign),
+            counting.groups(row, is_missing(kept), SQL("1")),
+        ]
+    united = functools.reduce(operator.add, parts).alias("counts")
+    columns = SQL("counts.facet, counts.value, sum(counts.count)::bigint")
+    query = peewee.Select([united], [columns]).where(SQL("counts.value IS NOT NULL"))
+    grouped = query.group_by(SQL("1, 2")).having(SQL("sum(counts.count) > 0"))
+    return grouped.cte("facet_counts", materialized=True, columns=("facet", "value", "count"))
+
+
+def facet_object(facets: Mapping[str, Facet], counts: Any, limit: Any) -> Any:
+    """The expression of the JSON object of facets, of each ``limit`` values.
+
+    The most frequent ones come first, then by name.
+    """
+    members = [
+        part
+        for name, facet in facets.items()
+        for part in (SQL(f"'{name}'"), _listed(name, facet, counts, limit))
+    ]
+    return fn.json_build_object(*members).cast("text")
+
+
+def _listed(name: str, facet: Facet, counts: Any, limit: Any) -> Any:
+    value = counts.c.value.cast(facet.kind)
+    columns = [value.alias("value"), facet.name_of(counts.c.value).alias("name"), counts.c.count]
+    of_facet = counts.c.facet == SQL(f"'{name}'")
+    named = peewee.Select([counts], columns).where(of_facet).alias("named")
     order = (named.c.count.desc(), fn.lower(named.c.name), named.c.value)
     columns = [named.c.value, named.c.name, named.c.count]
     first = peewee.Select([named], columns).order_by(*order).limit(limit).alias("first")
@@ -74,12 +110,7 @@ def _listed(facet: Facet, groups: Any, name: str, limit: int) -> Any:
     return peewee.Select([first], [array])
 
 
-def facet_object(countings: list[Counting], limit: int, order: tuple[str, ...]) -> Any:
-    """The expression of the JSON object of all facets, in an order; of each ``limit`` values."""
-    tables = [counting.groups() for counting in countings]
-    members: dict[str, Any] = {}
-    for counting, groups in zip(countings, tables, strict=True):
-        members |= counting.members(groups, limit)
-    arguments = [part for name in order for part in (SQL(f"'{name}'"), members[name])]
-    made = fn.json_build_object(*arguments).cast("text")
-    return peewee.Select(columns=[made]).with_cte(*tables)
+def counts_to_keep(counts: Any) -> Any:
+    """The expression of the JSON array of all counts."""
+    array = fn.coalesce(fn.json_agg(SQL("facet_counts")), SQL("'[]'::json"))
+    return peewee.Select([counts], [array.cast("text")])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import orjson
 
 from satupeta_server.errors import InvalidError, invalid
+from satupeta_server.statements import Slot
 
 MOST_ATOMS = 100
 _SHOWN_CHARACTERS = 60
@@ -27,7 +28,7 @@ class Atom:
 
     field: str
     operator: str
-    value: str
+    value: str | Slot
 
 
 Alternatives = tuple[Atom, ...]

@@ -1,28 +1,37 @@
 """What a list can be filtered, sorted and searched by, and the query that does it."""
 
+import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import peewee
-from peewee import fn
+from peewee import SQL, NodeList, fn
 
 from satupeta_server.errors import InvalidError, invalid
 from satupeta_server.messages import Message
 from satupeta_server.queries.cursors import read_cursor
 from satupeta_server.queries.facets import Facet
 from satupeta_server.queries.filters import Alternatives, Atom, parse_filters
-from satupeta_server.queries.ordering import Key, Ordering
+from satupeta_server.queries.ordering import Key, Ordering, Tier
 from satupeta_server.queries.values import (
     ValueProblem,
     is_storable,
+    parse_boolean,
+    parse_date,
+    parse_datetime,
+    parse_decimal,
     parse_integer,
     parse_text,
+    parse_uuid,
     parser_of,
 )
+from satupeta_server.queries.words import Word
+from satupeta_server.statements import Slot, parameter
 
 LONGEST_SEARCH = 255
-LARGEST_OFFSET = 2**63 - 1
+LARGEST_OFFSET = 10**18
 MOST_VALUES = 100
 
 Expression = Callable[[Any], Any]
@@ -37,11 +46,18 @@ class ListRequest:
     search: str = ""
     limit: int | None = None
     offset: int = 0
-    narrowed: tuple[Expression, ...] = ()
+    narrowed: tuple["Narrowed", ...] = ()
     """What the list's own parameters ask for; all of it must hold."""
+    words: tuple[Word, ...] | None = None
+    """The words of the search, where more is known of them than the search tells."""
     after: tuple[Any, ...] | None = None
     """The place in the list's order after which the page begins."""
     facets: tuple[str, ...] = ()
+
+    @property
+    def searched(self) -> tuple[Word, ...]:
+        """The words that all must stand in a row."""
+        return tuple(map(Word, self.search.split())) if self.words is None else self.words
 
     @property
     def filtered_fields(self) -> set[str]:
@@ -51,13 +67,23 @@ class ListRequest:
 
 
 @dataclass(frozen=True)
+class Narrowed:
+    """What one of the list's own parameters asks for."""
+
+    name: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Narrowing:
     """A parameter of its own by which a list can be narrowed, and what the document says of it.
 
-    ``read`` makes a condition of its value and raises ValueProblem where it has no meaning.
+    ``read`` makes the values of a condition and raises ValueProblem where a text has no meaning;
+    ``condition`` makes the condition of a source and those values, or slots for them.
     """
 
-    read: Callable[[str], Expression]
+    read: Callable[[str], tuple[Any, ...]]
+    condition: Callable[[Any, Sequence[Any]], Any]
     schema: Mapping[str, Any]
     example: str
     description: str
@@ -105,18 +131,19 @@ def _whole_number(name: str, text: str) -> int:
 class Listing:
     """How the list of one resource can be asked for.
 
-    ``filters`` names columns; ``sorts`` names columns or gives expressions; ``searches`` gives
-    for one word the conditions of which one must hold.
+    ``filters`` and ``sorts`` name columns. What is searched is the table's ``search_text``.
     """
 
     model: Any
     filters: tuple[str, ...]
     sorts: tuple[str, ...]
-    searches: tuple[str, ...] = ("name", "description")
     default_sort: str = "name:asc"
     is_capped: bool = False
     extra_sorts: Mapping[str, Expression] = field(default_factory=dict)
-    extra_search: Callable[[Any, str], Any] | None = None
+    has_names: bool = True
+    """Whether a search without a sort puts first what has the words in its name."""
+    has_index_of_words: bool = False
+    """Whether the words of a search are looked up before, and count in the producer's name."""
     narrowings: Mapping[str, Narrowing] = field(default_factory=dict)
     """By the names of the parameters."""
     facets: Mapping[str, Facet] = field(default_factory=dict)
@@ -166,10 +193,10 @@ class Listing:
             if all(atom.field == without for atom in alternatives):
                 continue
             condition &= any_of([self._atom(source, atom) for atom in alternatives])
-        for word in request.search.split():
-            condition &= any_of(self._word(source, word))
+        for word in request.searched:
+            condition &= word.condition(source)
         for narrowed in request.narrowed:
-            condition &= narrowed(source)
+            condition &= self.narrowings[narrowed.name].condition(source, narrowed.values)
         return condition
 
     def order(self, source: Any, request: ListRequest) -> list[Any]:
@@ -185,12 +212,13 @@ class Listing:
         known = self._ordering(request.sort or "")
         if known is not None:
             return known
-        default, words = self._default_ordering(), request.search.split()
-        if not words or "name" not in self.searches:
+        default, words = self._default_ordering(), request.searched
+        if not words or not self.has_names:
             return default
-        relevance = Key(_relevance(words, is_descending=default.is_descending), parse_integer)
-        keys = (relevance, *default.keys)
-        return Ordering(f"relevance:{' '.join(words)}", keys, default.is_descending)
+        tiers = _relevance(words, is_descending=default.is_descending)
+        keys = (Key(_tier_of(tiers), parse_integer), *default.keys)
+        name = f"relevance:{' '.join(request.search.split())}"
+        return Ordering(name, keys, default.is_descending, tiers)
 
     def limit(self, request: ListRequest, list_limit: int) -> int | None:
         """How many rows at most; None is all of them."""
@@ -224,64 +252,93 @@ class Listing:
 
         return Key(expression, parser_of(column), column.null)
 
-    def _word(self, source: Any, word: str) -> list[Any]:
-        found = [getattr(source, name).contains(word) for name in self.searches]
-        if self.extra_search is not None:
-            found.append(self.extra_search(source, word))
-        return found
-
     def _atom(self, source: Any, atom: Atom) -> Any:
+        column = self.column(atom)
+        return _compare(getattr(source, atom.field), column, atom)
+
+    def column(self, atom: Atom) -> Any:
+        """The column that an atom names; raises InvalidError for one that is no filter."""
         if atom.field not in self.filters:
             known = ", ".join(self.filters)
             raise invalid("filter", "filter_unknown_field", field=atom.field[:60], known=known)
-        column = self.model._meta.fields[atom.field]
-        return _compare(getattr(source, atom.field), column, atom)
+        return self.model._meta.fields[atom.field]
 
 
-def _narrowed(name: str, narrowing: Narrowing, text: str) -> Expression:
+def _narrowed(name: str, narrowing: Narrowing, text: str) -> Narrowed:
     try:
-        return narrowing.read(text)
+        return Narrowed(name, narrowing.read(text))
     except ValueProblem as problem:
         raise InvalidError(errors={name: [problem.message]}) from None
 
 
-def _relevance(words: Sequence[str], *, is_descending: bool) -> Expression:
-    """Of how many words stand in the name, as a number by which the best come first."""
+def _relevance(words: Sequence[Word], *, is_descending: bool) -> tuple[Tier, ...]:
+    """By how many words stand in the name: all, some, none."""
+
+    def every(source: Any) -> Any:
+        return all_of([word.in_name(source) for word in words])
+
+    def some(source: Any) -> Any:
+        return any_of([word.in_name(source) for word in words])
+
     whole, part, none = (2, 1, 0) if is_descending else (0, 1, 2)
+    tiers = [Tier(whole, every, implies_search=True)]
+    if len(words) > 1:
+        tiers.append(Tier(part, lambda source: some(source) & ~every(source)))
+    return (*tiers, Tier(none, lambda source: ~some(source)))
+
+
+def _tier_of(tiers: Sequence[Tier]) -> Expression:
+    *others, last = tiers
 
     def expression(source: Any) -> Any:
-        hits = [source.name.contains(word) for word in words]
-        every = hits[0]
-        for hit in hits[1:]:
-            every &= hit
-        return peewee.Case(None, ((every, whole), (any_of(hits), part)), none)
+        return peewee.Case(
+            None, [(tier.condition(source), tier.value) for tier in others], last.value
+        )
 
     return expression
 
 
+def all_of(conditions: Sequence[Any]) -> Any:
+    """Join conditions, of which there is at least one, so that all of them must hold."""
+    return functools.reduce(operator.and_, conditions)
+
+
 def any_of(conditions: Sequence[Any]) -> Any:
     """Join conditions, of which there is at least one, so that one of them must hold."""
-    result = conditions[0]
-    for condition in conditions[1:]:
-        result |= condition
-    return result
+    return functools.reduce(operator.or_, conditions)
 
 
 def _compare(expression: Any, column: Any, atom: Atom) -> Any:
     if not atom.value and atom.operator in ("=", "!="):
         return expression.is_null(atom.operator == "=")
-    if atom.operator in _ORDERING and isinstance(column, _UNORDERED):
-        raise invalid("filter", "filter_operator", operator=atom.operator, field=atom.field)
+    value = value_of(column, atom)
     if atom.operator == "in":
-        texts = atom.value.split(",")
-        if len(texts) > MOST_VALUES:
-            raise invalid("filter", "filter_too_many", limit=MOST_VALUES)
-        return expression.in_([_value(column, atom, text.strip()) for text in texts])
-    value = _value(column, atom, atom.value)
+        kind = _KINDS[parser_of(column)]
+        return NodeList((expression, SQL(f"= ANY(%s::text[]::{kind}[])", (value,))))
+    if isinstance(value, Slot):
+        value = parameter(value, _KINDS[parser_of(column)])
     # "Not this value" is meant to hold for rows without one, too.
     if atom.operator == "!=":
         return (expression != value) | expression.is_null()
     return _OPERATORS[atom.operator](expression, value)
+
+
+def value_of(column: Any, atom: Atom) -> Any:
+    """Read the value of an atom, or its values as texts; a slot stays one.
+
+    Raises InvalidError, on the field ``filter``, for what the column or the operator does not
+    know.
+    """
+    if isinstance(atom.value, Slot):
+        return atom.value
+    if atom.operator in _ORDERING and isinstance(column, _UNORDERED):
+        raise invalid("filter", "filter_operator", operator=atom.operator, field=atom.field)
+    if atom.operator != "in":
+        return _value(column, atom, atom.value)
+    texts = atom.value.split(",")
+    if len(texts) > MOST_VALUES:
+        raise invalid("filter", "filter_too_many", limit=MOST_VALUES)
+    return [str(_value(column, atom, text.strip())) for text in texts]
 
 
 def _value(column: Any, atom: Atom, text: str) -> Any:
@@ -292,6 +349,15 @@ def _value(column: Any, atom: Atom, text: str) -> Any:
         raise InvalidError(errors={"filter": [message]}) from None
 
 
+_KINDS: Mapping[Any, str] = {
+    parse_uuid: "uuid",
+    parse_boolean: "boolean",
+    parse_integer: "integer",
+    parse_decimal: "numeric",
+    parse_datetime: "timestamptz",
+    parse_date: "date",
+    parse_text: "text",
+}
 _ORDERING = ("<", "<=", ">", ">=")
 _UNORDERED = (peewee.BooleanField, peewee.UUIDField, peewee.ForeignKeyField)
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {

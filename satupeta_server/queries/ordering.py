@@ -9,6 +9,7 @@ import peewee
 from peewee import fn
 
 from satupeta_server.queries.values import ValueProblem, parse_uuid
+from satupeta_server.statements import Slot, parameter
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,16 @@ class Key:
 
 
 @dataclass(frozen=True)
+class Tier:
+    """The rows of which the first key is one value."""
+
+    value: int
+    condition: Callable[[Any], Any]
+    implies_search: bool = False
+    """Whether these rows meet the search by what they are."""
+
+
+@dataclass(frozen=True)
 class Ordering:
     """An order by keys and, last, by the id, all in one direction; what has no value is last."""
 
@@ -29,11 +40,17 @@ class Ordering:
     """Says which order it is; two orders with the same name are the same."""
     keys: tuple[Key, ...]
     is_descending: bool
+    tiers: tuple[Tier, ...] = ()
+    """What the first key tells apart, the best first."""
 
     def clauses(self, source: Any) -> list[Any]:
         """The order as a statement takes it."""
         ordered = [self._clause(key, key.expression(source)) for key in self.keys]
         return [*ordered, source.id.desc() if self.is_descending else source.id.asc()]
+
+    def within_tier(self) -> "Ordering":
+        """The order of the rows of one tier."""
+        return Ordering(self.name, self.keys[1:], self.is_descending)
 
     def _clause(self, key: Key, expression: Any) -> Any:
         # PostgreSQL takes no index for an order that says where values would stand that are
@@ -53,7 +70,8 @@ class Ordering:
         return (*keys, str(parse_uuid(str(values[-1]))))
 
     def after(self, source: Any, position: Sequence[Any]) -> Any:
-        """The condition of the rows that come after a place."""
+        """The condition of the rows that come after a place, each part of which may be a slot."""
+        position = [parameter(one) if isinstance(one, Slot) else one for one in position]
         expressions = [*[key.expression(source) for key in self.keys], source.id]
         if not any(key.is_nullable for key in self.keys):
             # The comparison of whole rows can begin in the middle of an index.

@@ -2,12 +2,13 @@
 
 import datetime
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from peewee import SQL, NodeList, fn
 
-from satupeta_server.queries.listing import Expression, Narrowing
+from satupeta_server.queries.listing import Narrowing
 from satupeta_server.queries.values import ValueProblem, parse_date, parse_datetime
 
 _OPEN = ("", "..")
@@ -57,22 +58,23 @@ def _span(text: str) -> Period:
         raise ValueProblem("must_be_period") from None
 
 
-def during(text: str) -> Expression:
-    """The condition that the time of a row has a moment in common with the one asked for."""
+def bounds_of(text: str) -> tuple[datetime.datetime | str | None, ...]:
+    """Read a period as its start, its end and PostgreSQL's name for which of them are part."""
     period = parse_period(text)
-    bounds = "[]" if period.is_end_part else "[)"
-    asked = SQL("&& tstzrange(%s, %s, %s)", (period.start, period.end, bounds))
+    return period.start, period.end, "[]" if period.is_end_part else "[)"
 
-    def condition(source: Any) -> Any:
-        # An index stands on this expression, of rows of which this is known.
-        has_time = ~source.temporal_start.is_null() | ~source.temporal_end.is_null()
-        covered = fn.tstzrange(source.temporal_start, source.temporal_end, SQL("'[]'"))
-        return has_time & NodeList((covered, asked))
 
-    return condition
+def during(source: Any, bounds: Sequence[Any]) -> Any:
+    """The condition that the time of a row has a moment in common with the one asked for."""
+    # An index stands on this expression, of rows of which this is known.
+    has_time = ~source.temporal_start.is_null() | ~source.temporal_end.is_null()
+    covered = fn.tstzrange(source.temporal_start, source.temporal_end, SQL("'[]'"))
+    asked = SQL("&& tstzrange(%s::timestamptz, %s::timestamptz, %s)", tuple(bounds))
+    return has_time & NodeList((covered, asked))
 
 
 DATETIME = Narrowing(
+    bounds_of,
     during,
     {"type": "string"},
     "2024-01-01T00:00:00Z/..",

@@ -1,5 +1,6 @@
 """The conditions that narrow a query to what a caller may see or change."""
 
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from satupeta_server.models.classifications import Classification
 from satupeta_server.models.roles import Role
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import ADMINISTRATOR, Scope
+from satupeta_server.statements import Slot, parameter
 
 
 def public_mapset(source: Any) -> Any:
@@ -33,7 +35,11 @@ def _everything() -> Any:
 
 
 def _own(caller: Caller, source: Any) -> Any:
-    return source.producer_id == caller.organization_id
+    return source.producer_id == _uuid(caller.organization_id)
+
+
+def _uuid(value: uuid.UUID | Slot | None) -> Any:
+    return parameter(value if value is None or isinstance(value, Slot) else str(value), "uuid")
 
 
 def _not_administrator(_caller: Caller, source: Any) -> Any:
@@ -48,6 +54,6 @@ _CONDITIONS: Mapping[Scope, Callable[[Caller, Any], Any]] = {
     Scope.OWN: _own,
     Scope.OWN_OR_PUBLIC: lambda caller, source: _own(caller, source) | public_mapset(source),
     Scope.NOT_ADMINISTRATORS: _not_administrator,
-    Scope.OWN_UPLOAD: lambda caller, source: source.uploaded_by == caller.user_id,
-    Scope.SELF: lambda caller, source: source.id == caller.user_id,
+    Scope.OWN_UPLOAD: lambda caller, source: source.uploaded_by == _uuid(caller.user_id),
+    Scope.SELF: lambda caller, source: source.id == _uuid(caller.user_id),
 }

@@ -1,11 +1,12 @@
 """Lists narrowed to a part of the earth: ``bbox``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from peewee import SQL, NodeList
 
 from satupeta_server.models.mapsets import BoundingBox, is_bounding_box
-from satupeta_server.queries.listing import Expression, Narrowing, any_of
+from satupeta_server.queries.listing import Narrowing, any_of
 from satupeta_server.queries.values import ValueProblem, parse_decimal
 
 # The same place once more: a stored box, or the one that is asked for, may lie beyond 180.
@@ -27,26 +28,25 @@ def parse_box(text: str) -> BoundingBox:
     return west, south, east, north
 
 
-def intersecting(text: str) -> Expression:
-    """The condition that the box of a row has a point in common with the one that is asked for."""
+def corners_of(text: str) -> tuple[str, ...]:
+    """Read a box as PostgreSQL has it, once for each turn of the earth that it may be met in."""
     west, south, east, north = parse_box(text)
     east = east + 360 if east < west else east
-    corners = [
+    return tuple(
         f"({west + turn!r},{south!r}),({east + turn!r},{north!r})"
         for turn in _TURNS
         # Nothing that is stored lies west of -180.
         if east + turn >= -180
-    ]
+    )
 
-    def condition(source: Any) -> Any:
-        return any_of(
-            [NodeList((source.bounding_box, SQL("&& %s::box", (box,)))) for box in corners]
-        )
 
-    return condition
+def intersecting(source: Any, corners: Sequence[Any]) -> Any:
+    """The condition that the box of a row has a point in common with one of those given."""
+    return any_of([NodeList((source.bounding_box, SQL("&& %s::box", (box,)))) for box in corners])
 
 
 BBOX = Narrowing(
+    corners_of,
     intersecting,
     {"type": "string"},
     "110.9,-8.8,114.6,-6.6",

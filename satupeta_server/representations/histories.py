@@ -32,7 +32,7 @@ HISTORIES_LISTING = Listing(
     filters=("id", "mapset_id", "validation_type", "user_id", "created_at"),
     sorts=("validation_type", "created_at"),
     extra_sorts={"timestamp": lambda source: source.created_at},
-    searches=("notes",),
+    has_names=False,
     default_sort="created_at:desc",
     is_capped=True,
 )

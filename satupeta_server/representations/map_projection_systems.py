@@ -33,5 +33,4 @@ MAP_PROJECTION_SYSTEMS_LISTING = Listing(
     MapProjectionSystem,
     filters=("id", "name", "authority_code", "epoch", "is_active"),
     sorts=("name", "authority_code", "epoch", "is_active", "created_at", "updated_at"),
-    searches=("name", "authority_code", "area", "description"),
 )

@@ -71,5 +71,4 @@ MAP_SOURCES_LISTING = Listing(
     MapSource,
     filters=("id", "name", "url", "credential_id", "is_active", "created_at", "updated_at"),
     sorts=("name", "url", "is_active", "created_at", "updated_at"),
-    searches=("name", "description", "url"),
 )

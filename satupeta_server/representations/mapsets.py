@@ -69,11 +69,6 @@ def _bounding_box(source: Any) -> Any:
     return Case(None, ((~source.bounding_box.is_null(), array),))
 
 
-def _produced_by(source: Any, word: str) -> Any:
-    producer = Organization.alias()
-    return source.producer_id.in_(producer.select(producer.id).where(producer.name.contains(word)))
-
-
 def _year(source: Any) -> Any:
     return fn.date_part(SQL("'year'"), source.temporal_start).cast("integer")
 
@@ -148,7 +143,7 @@ MAPSETS_LISTING = Listing(
         "updated_at",
     ),
     sorts=("name", "status_validation", "is_active", "is_popular", "created_at", "updated_at"),
-    extra_search=_produced_by,
+    has_index_of_words=True,
     default_sort="created_at:desc",
     is_capped=True,
     has_cursor=True,
@@ -159,7 +154,7 @@ MAPSETS_LISTING = Listing(
         "data_status": Facet("data_status"),
         "coverage_level": Facet("coverage_level"),
         "regional": Facet("regional_id", Regional),
-        "year": Facet("temporal_start", value=_year),
+        "year": Facet("temporal_start", value=_year, kind="integer"),
     },
     narrowings={"bbox": BBOX, "datetime": DATETIME},
 )

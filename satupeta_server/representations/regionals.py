@@ -35,7 +35,6 @@ REGIONALS_LISTING = Listing(
     Regional,
     filters=("id", "code", "name", "parent_id", "valid_from", "valid_to", "is_active"),
     sorts=("code", "name", "valid_from", "valid_to", "is_active", "created_at", "updated_at"),
-    searches=("name", "code"),
     default_sort="code:asc",
     is_capped=True,
 )

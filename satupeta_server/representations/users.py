@@ -48,5 +48,4 @@ USERS_LISTING = Listing(
         "updated_at",
     ),
     sorts=("name", "username", "email", "position", "is_active", "created_at", "updated_at"),
-    searches=("name", "username", "email"),
 )

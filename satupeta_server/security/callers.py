@@ -1,10 +1,13 @@
 """Who calls: a user through a session, an administrator's command, or nobody known."""
 
 import uuid
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from satupeta_server.errors import ForbiddenError, NotAuthenticatedError
 from satupeta_server.security.permissions import ANONYMOUS, Scope, granted_scope
+from satupeta_server.statements import Slot
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,17 @@ class Caller:
         if scope is None:
             raise NotAuthenticatedError if self.is_anonymous else ForbiddenError
         return scope
+
+    def shape(self) -> "Caller":
+        """Whoever may the same, with slots in the place of who it is: see :meth:`values`."""
+        user: Any = None if self.user_id is None else Slot("user_id")
+        organization: Any = Slot("organization_id")
+        return Caller(user_id=user, role=self.role, organization_id=organization)
+
+    def values(self) -> dict[Hashable, str | None]:
+        """The values of the slots of its shape."""
+        ids = {"user_id": self.user_id, "organization_id": self.organization_id}
+        return {name: None if value is None else str(value) for name, value in ids.items()}
 
     def identity(self) -> uuid.UUID:
         """Give the user's id; raises NotAuthenticatedError when nobody is logged in."""

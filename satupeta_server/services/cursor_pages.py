@@ -1,88 +1,191 @@
-"""Pages of a list that can be walked by a cursor."""
+"""Pages of a list that can be walked by a cursor, whose rows are many and are counted once."""
 
-from typing import Any
+import functools
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import orjson
 import peewee
 from peewee import SQL, fn
 
 from satupeta_server.queries.cursors import write_cursor
-from satupeta_server.queries.facets import Counting, Facet, facet_object
-from satupeta_server.queries.listing import Listing, ListRequest
-from satupeta_server.queries.ordering import Ordering
+from satupeta_server.queries.facets import (
+    Counting,
+    Facet,
+    counted_facets,
+    counts_to_keep,
+    facet_object,
+)
+from satupeta_server.queries.kept import is_to_be_kept, kept_count, total
+from satupeta_server.queries.listing import ListRequest
+from satupeta_server.queries.ordering import Ordering, Tier
+from satupeta_server.queries.shapes import shaped
+from satupeta_server.queries.tiers import tiered_rows
 from satupeta_server.security.callers import Caller
-from satupeta_server.services.records import Page, RecordService, Resource, fetch_one
+from satupeta_server.services.kept_counts import WORTH_KEEPING, count_key, keep_counts
+from satupeta_server.services.records import MOST_SHAPES, Page, RecordService, compiled, run
+from satupeta_server.services.vocabulary import find_words
+from satupeta_server.statements import Slot, Statement, parameter
+
+_LIMIT = parameter(Slot("limit"), "bigint")
+_OFFSET = parameter(Slot("offset"), "bigint")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The statement of a page, and those whose texts say what it counts."""
+
+    page: Statement
+    total: Statement
+    facets: Statement | None
 
 
 class CursorService(RecordService):
     """A resource whose listing has a cursor, and maybe facets."""
 
+    changes: ClassVar[Any]
+    """The log of its rows that came and went."""
+
     async def list(self, caller: Caller, request: ListRequest) -> Page:
         """Give a page, the number of all rows, the next page's cursor and the facets.
 
-        All is from one statement and one snapshot. Raises InvalidError for a filter that the
-        resource does not know.
+        All is from one snapshot. Raises InvalidError for a filter that the resource does not
+        know.
         """
-        listing, source = self.resource.listing, self.resource.model.alias()
-        visible = self.visible(caller, source)
+        listing = self.resource.listing
+        shape, values = shaped(listing, request, await find_words(request.search))
+        plan = self._plan(caller.shape(), shape)
         limit = listing.limit(request, self.settings.list_limit) or 0
-        columns = [
-            source.select(fn.count(SQL("*"))).where(visible & listing.condition(source, request))
-        ]
-        if request.facets:
-            columns.append(self._facets(source, visible, request))
-        page = _numbered(listing, source, visible, request, limit)
-        columns = [*_page_columns(self.resource, request, page, limit), *columns]
-        row = await fetch_one(peewee.Select([page], columns))
+        values |= caller.values()
+        keys = {"total": count_key(plan.total, values)}
+        if plan.facets is not None:
+            keys["facets"] = count_key(plan.facets, values)
+        values |= keys | {"limit": limit, "offset": request.offset}
+        values["facet_limit"] = self.settings.list_limit
+        row = await run(plan.page, values)
+        _keep(keys, row)
         return _as_page(listing.ordering(request), request, limit, row)
 
-    def _facets(self, source: Any, visible: Any, request: ListRequest) -> Any:
-        listing = self.resource.listing
+    @lru_cache(maxsize=MOST_SHAPES)  # noqa: B019  services live as long as the process
+    def _plan(self, caller: Caller, shape: ListRequest) -> _Plan:
+        source = self.resource.model.alias()
+        kept = kept_count("total", self.changes)
+        page = self._numbered(source, caller, shape)
+        columns = [
+            *self._page_columns(shape, page),
+            total(kept, self.changes, source, self._condition(caller, shape)),
+            SQL("pg_current_snapshot()::text"),
+            is_to_be_kept(kept),
+        ]
+        tables = [kept]
+        countings = self._countings(caller, shape)
+        if countings:
+            known = kept_count("facets", self.changes)
+            counts = counted_facets(countings, known, self.resource.model, self.changes)
+            facets = {name: self.resource.listing.facets[name] for name in shape.facets}
+            tables += [known, counts]
+            kept_too = is_to_be_kept(known)
+            columns += [
+                facet_object(facets, counts, parameter(Slot("facet_limit"), "bigint")),
+                peewee.Case(None, ((kept_too, counts_to_keep(counts)),)),
+            ]
+        query = peewee.Select([page], columns).with_cte(*tables)
+        anew = bool(shape.words or shape.narrowed)
+        return _Plan(
+            compiled(query, is_planned_anew=anew),
+            compiled(_counting(source, self._condition(caller, shape))),
+            _facets_text(countings, self.resource.model) if countings else None,
+        )
+
+    def _condition(
+        self, caller: Caller, shape: ListRequest, without: str = ""
+    ) -> Callable[[Any], Any]:
+        def condition(source: Any) -> Any:
+            asked = self.resource.listing.condition(source, shape, without=without)
+            return self.visible(caller, source) & asked
+
+        return condition
+
+    def _countings(self, caller: Caller, shape: ListRequest) -> Sequence[Counting]:
         # Facets that leave out no filter count the same rows.
         together: dict[str, dict[str, Facet]] = {}
-        for name in request.facets:
-            facet = listing.facets[name]
-            without = facet.field if facet.field in request.filtered_fields else ""
+        for name in shape.facets:
+            facet = self.resource.listing.facets[name]
+            without = facet.field if facet.field in shape.filtered_fields else ""
             together.setdefault(without, {})[name] = facet
-        countings = [
-            Counting(
-                f"counted_{number}",
-                facets,
-                source,
-                visible & listing.condition(source, request, without=without),
-            )
-            for number, (without, facets) in enumerate(together.items())
+        return [
+            Counting(facets, self._condition(caller, shape, without))
+            for without, facets in together.items()
         ]
-        return facet_object(countings, self.settings.list_limit, request.facets)
+
+    def _numbered(self, source: Any, caller: Caller, shape: ListRequest) -> Any:
+        """The rows of the page by their places, and one more: it tells whether there is a next."""
+        ordering = self.resource.listing.ordering(shape)
+        if ordering.tiers:
+            condition = self._tier_condition(caller, shape)
+            rows = tiered_rows(self.resource.model, ordering, condition, shape.after)
+        else:
+            rows = source.select().where(self._condition(caller, shape)(source))
+            if shape.after is not None:
+                rows = rows.where(ordering.after(source, shape.after))
+            rows = rows.order_by(*ordering.clauses(source))
+        rows = rows.limit(SQL("%s::bigint + 1", (Slot("limit"),)))
+        page = (rows if shape.after else rows.offset(_OFFSET)).alias("page")
+        place = fn.row_number().over().alias("place")
+        return peewee.Select([page], [SQL("page.*"), place]).alias("numbered")
+
+    def _tier_condition(self, caller: Caller, shape: ListRequest) -> Callable[[Any, Tier], Any]:
+        def condition(source: Any, tier: Tier) -> Any:
+            asked = replace(shape, words=()) if tier.implies_search else shape
+            return self._condition(caller, asked)(source) & tier.condition(source)
+
+        return condition
+
+    def _page_columns(self, shape: ListRequest, page: Any) -> Sequence[Any]:
+        """The items, the place of the last of them, and whether any row follows it."""
+        ordering = self.resource.listing.ordering(shape)
+        if ordering.tiers:
+            keys = [key.expression(page.c) for key in ordering.within_tier().keys]
+            position = fn.json_build_array(page.c.tier, *keys, page.c.id)
+        else:
+            position = ordering.position(page.c)
+        json = self.resource.representation.json(page.c)
+        items = fn.json_agg(json).filter(page.c.place <= _LIMIT)
+        last = fn.json_agg(position).filter(page.c.place == _LIMIT)
+        return [
+            fn.coalesce(items, SQL("'[]'::json")).cast("text"),
+            last.cast("text"),
+            fn.count(SQL("*")) > _LIMIT,
+        ]
 
 
-def _numbered(listing: Listing, source: Any, visible: Any, request: ListRequest, limit: int) -> Any:
-    """The rows of the page by their places, and one more: it tells whether there is a next."""
-    ordering = listing.ordering(request)
-    rows = source.select().where(visible & listing.condition(source, request))
-    if request.after is None:
-        rows = rows.offset(request.offset)
-    else:
-        rows = rows.where(ordering.after(source, request.after))
-    page = rows.order_by(*ordering.clauses(source)).limit(limit + 1).alias("page")
-    place = fn.row_number().over().alias("place")
-    return peewee.Select([page], [SQL("page.*"), place]).alias("numbered")
+def _counting(source: Any, condition: Callable[[Any], Any]) -> Any:
+    return source.select(fn.count(SQL("*"))).where(condition(source))
 
 
-def _page_columns(resource: Resource, request: ListRequest, page: Any, limit: int) -> list[Any]:
-    """The items, the place of the last of them, and whether any row follows it."""
-    position = resource.listing.ordering(request).position(page.c)
-    items = fn.json_agg(resource.representation.json(page.c)).filter(page.c.place <= limit)
-    last = fn.json_agg(position).filter(page.c.place == limit)
-    return [
-        fn.coalesce(items, SQL("'[]'::json")).cast("text"),
-        last.cast("text"),
-        fn.count(SQL("*")) > limit,
-    ]
+def _facets_text(countings: Sequence[Counting], model: Any) -> Statement:
+    """What facets count, as one text: it is never run."""
+    groups = [one.groups(model.alias(), SQL("true"), SQL("1")) for one in countings]
+    return compiled(functools.reduce(operator.add, groups))
+
+
+def _keep(keys: Mapping[str, str], row: tuple[Any, ...]) -> None:
+    """Keep the counts that a page was answered with, where they were dear."""
+    _items, _position, _is_followed, total, snapshot, keeps_total, *facets = row
+    counts = {}
+    if keeps_total and total >= WORTH_KEEPING:
+        counts[keys["total"]] = f'{{"total":{total}}}'
+    if facets and facets[1] is not None and total >= WORTH_KEEPING:
+        counts[keys["facets"]] = facets[1]
+    if counts:
+        keep_counts(counts, snapshot)
 
 
 def _as_page(ordering: Ordering, request: ListRequest, limit: int, row: tuple[Any, ...]) -> Page:
-    items, position, is_followed, total, *facets = row
+    items, position, is_followed, total, _snapshot, _keeps, *facets = row
     cursor = write_cursor(ordering, orjson.loads(position)[0]) if position and is_followed else None
     members = {"next_cursor": orjson.dumps(cursor).decode()}
     if facets:

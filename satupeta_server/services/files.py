@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peewee import SQL
-
 from satupeta_server.errors import ConflictError, ForbiddenError, NotFoundError, invalid
 from satupeta_server.models.base import new_id, now
 from satupeta_server.models.categories import Category
@@ -77,7 +75,7 @@ class FileService(RecordService):
         """
         row = await self.stored(caller, upload, new_id())
         await row.aio_save(force_insert=True)
-        return await self.document(self.resource, File.alias(), SQL("true"), row.id)
+        return await self.document(row.id)
 
     async def stored(
         self, caller: Caller, upload: Upload, file_id: uuid.UUID, *, is_trial: bool = False

@@ -11,6 +11,7 @@ from satupeta_server.errors import ConflictError, ForbiddenError, invalid
 from satupeta_server.messages import Message
 from satupeta_server.models.categories import Category
 from satupeta_server.models.classifications import Classification
+from satupeta_server.models.kept_counts import MapsetChange
 from satupeta_server.models.map_projection_systems import MapProjectionSystem
 from satupeta_server.models.map_sources import MapSource
 from satupeta_server.models.mapsets import Mapset, MapsetHistory, MapsetSource, record_revisions
@@ -55,6 +56,7 @@ class MapsetService(CursorService):
             "regional_id": Regional,
         },
     )
+    changes = MapsetChange
 
     async def set_active(
         self, caller: Caller, mapset_ids: Sequence[uuid.UUID], *, is_active: bool

@@ -3,10 +3,12 @@
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import peewee
 from peewee import SQL, fn
+from peewee_async.databases import fetchone
 
 from satupeta_server.database import database
 from satupeta_server.errors import (
@@ -19,11 +21,16 @@ from satupeta_server.messages import Message
 from satupeta_server.models.base import Record, now
 from satupeta_server.queries.listing import Listing, ListRequest
 from satupeta_server.queries.scopes import within
+from satupeta_server.queries.shapes import shaped
 from satupeta_server.representations.base import Representation, array_text
 from satupeta_server.security.callers import Caller
 from satupeta_server.settings import Settings
+from satupeta_server.statements import Slot, Statement, parameter
 
-Values = dict[str, Any]
+MOST_SHAPES = 300
+"""Statements that are kept as they were written; a client can ask in any number of ways."""
+
+Values = dict[Any, Any]
 Revisions = Collection[int] | None
 """The revisions that If-Match allows; None allows every one."""
 
@@ -88,35 +95,46 @@ class ReadService:
 
         Raises InvalidError for a filter that the resource does not know.
         """
-        listing, source = self.resource.listing, self.resource.model.alias()
-        condition = self.visible(caller, source) & listing.condition(source, request)
+        listing = self.resource.listing
+        shape, values = shaped(listing, request)
         limit = listing.limit(request, self.settings.list_limit)
-        rows = source.select().where(condition).order_by(*listing.order(source, request))
-        # Only the rows of the page get their JSON built, so the page is cut out first.
-        page = rows.limit(limit).offset(request.offset).alias("page")
-        items = array_text(self.resource.representation.json(page.c), page)
-        total = source.select(fn.count(SQL("*"))).where(condition)
-        text, count = await fetch_one(peewee.Select(columns=[items, total]))
+        values |= caller.values() | {"limit": limit, "offset": request.offset}
+        text, count = await run(self._page(caller.shape(), shape), values)
         end = count if limit is None else request.offset + limit
         shown = limit if limit is not None else count
         return Page(text, count, shown, request.offset, has_more=end < count)
 
+    @lru_cache(maxsize=MOST_SHAPES)  # noqa: B019  services live as long as the process
+    def _page(self, caller: Caller, shape: ListRequest) -> Statement:
+        listing, source = self.resource.listing, self.resource.model.alias()
+        condition = self.visible(caller, source) & listing.condition(source, shape)
+        rows = source.select().where(condition).order_by(*listing.order(source, shape))
+        # Only the rows of the page get their JSON built, so the page is cut out first.
+        limit, offset = parameter(Slot("limit"), "bigint"), parameter(Slot("offset"), "bigint")
+        page = rows.limit(limit).offset(offset).alias("page")
+        items = array_text(self.resource.representation.json(page.c), page)
+        total = source.select(fn.count(SQL("*"))).where(condition)
+        return compiled(peewee.Select(columns=[items, total]), is_planned_anew=bool(shape.words))
+
     async def get(self, caller: Caller, record_id: uuid.UUID) -> Document:
         """Give one record; raises NotFoundError when it is not there for this caller."""
-        source = self.resource.model.alias()
-        return await self.document(self.resource, source, self.visible(caller, source), record_id)
+        return await self._document(caller, record_id)
 
-    @staticmethod
-    async def document(
-        resource: Resource, source: Any, condition: Any, record_id: uuid.UUID
-    ) -> Document:
-        """Give the representation of the one row that meets a condition."""
+    async def document(self, record_id: uuid.UUID) -> Document:
+        """Give one record, whoever may see it; raises NotFoundError."""
+        return await self._document(None, record_id)
+
+    async def _document(self, caller: Caller | None, record_id: uuid.UUID) -> Document:
+        values = {"id": str(record_id)} | (caller.values() if caller else {})
+        return Document(*await run(self._detail(caller and caller.shape()), values))
+
+    @lru_cache(maxsize=MOST_SHAPES)  # noqa: B019
+    def _detail(self, caller: Caller | None) -> Statement:
+        resource, source = self.resource, self.resource.model.alias()
+        condition = SQL("true") if caller is None else self.visible(caller, source)
         revision = getattr(source, "revision", SQL("1"))
         query = source.select(resource.representation.json(source).cast("text"), revision)
-        row = await fetch_row(query.where((source.id == record_id) & condition))
-        if row is None:
-            raise NotFoundError
-        return Document(*row)
+        return compiled(query.where((source.id == parameter(Slot("id"), "uuid")) & condition))
 
 
 class RecordService(ReadService):
@@ -139,7 +157,7 @@ class RecordService(ReadService):
             await self.check_references(values, None)
             await row.aio_save(force_insert=True)
             await self.created(caller, row, values)
-            return await self._written(row.id)
+            return await self.document(row.id)
 
     async def update(
         self, caller: Caller, record_id: uuid.UUID, values: Values, expected: Revisions = None
@@ -157,7 +175,7 @@ class RecordService(ReadService):
             if changes:
                 await self.write(row, changes)
                 await self.updated(caller, row, changes)
-            return await self._written(record_id)
+            return await self.document(record_id)
 
     async def delete(
         self, caller: Caller, record_id: uuid.UUID, expected: Revisions = None
@@ -236,11 +254,6 @@ class RecordService(ReadService):
                 errors[column] = [Message("unknown_reference")]
         return errors
 
-    async def _written(self, record_id: uuid.UUID) -> Document:
-        return await self.document(
-            self.resource, self.resource.model.alias(), SQL("true"), record_id
-        )
-
 
 def differing(row: Any, values: Values) -> Values:
     """Those of the values that a row does not have yet."""
@@ -266,6 +279,19 @@ async def fetch_row(query: Any) -> tuple[Any, ...] | None:
 async def fetch_one(query: Any) -> tuple[Any, ...]:
     """Run a query that always gives a row, and give it; raises NotFoundError when it does not."""
     row = await fetch_row(query)
+    if row is None:
+        raise NotFoundError
+    return row
+
+
+def compiled(query: Any, *, is_planned_anew: bool = False) -> Statement:
+    """Write the text of a query once."""
+    return Statement.of(*query.bind(database).sql(), is_planned_anew=is_planned_anew)
+
+
+async def run(statement: Statement, values: Values) -> tuple[Any, ...]:
+    """Run a statement and give its first row; raises NotFoundError when there is none."""
+    row: tuple[Any, ...] | None = await database.aio_execute_sql(statement, values, fetchone)
     if row is None:
         raise NotFoundError
     return row

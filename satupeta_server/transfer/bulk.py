@@ -283,8 +283,9 @@ _HISTORY = (
 )
 _REVISIONS = (
     "INSERT INTO mapset_revisions (mapset_id, revision, user_id, state)"
-    " SELECT m.id, m.revision, %(user)s, to_jsonb(m) - 'search_text' || jsonb_build_object('source_id',"
-    " coalesce((SELECT json_agg(l.map_source_id ORDER BY l.position) FROM mapset_sources l"
+    " SELECT m.id, m.revision, %(user)s, to_jsonb(m) - 'search_text'"
+    " || jsonb_build_object('source_id', coalesce("
+    "(SELECT json_agg(l.map_source_id ORDER BY l.position) FROM mapset_sources l"
     " WHERE l.mapset_id = m.id), '[]'::json))"
     f" FROM {_STAGED} s JOIN mapsets m ON m.id = s.new_id WHERE s.line = ANY(%(changed)s)"
 )

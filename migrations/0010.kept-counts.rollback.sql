@@ -1,0 +1,11 @@
+DROP TRIGGER classifications_changed ON classifications;
+DROP TRIGGER mapsets_truncated ON mapsets;
+DROP TRIGGER mapsets_deleted ON mapsets;
+DROP TRIGGER mapsets_updated ON mapsets;
+DROP TRIGGER mapsets_inserted ON mapsets;
+DROP FUNCTION note_mapset_changes();
+DROP TABLE mapset_changes_pruned;
+DROP TABLE mapset_changes;
+DROP TABLE kept_counts;
+DROP INDEX mapsets_name_words;
+ALTER FUNCTION words_of(text) COST 100;

@@ -1,0 +1,60 @@
+"""Counting with the help of counts that are kept.
+
+A kept count is right for the snapshot that it was made in. What became visible since, by
+PostgreSQL's own rule for snapshots, stands in the log of changes with its sign; the sum of both is
+exact. Where too much changed, the log says that all is to be counted anew.
+"""
+
+from typing import Any
+
+import peewee
+from peewee import SQL, fn
+
+from satupeta_server.models.kept_counts import KeptCount
+from satupeta_server.statements import Slot, parameter
+
+REFRESHED_AFTER = 1000
+"""Transactions after which a kept count is written anew, so that few changes are to be added."""
+
+
+def kept_count(name: str, changes: Any) -> Any:
+    """The kept counts under the key in the slot of this name, as a table of that name."""
+    kept, change = KeptCount.alias(), changes.alias()
+    begun_anew = change.select(SQL("1")).where((change.sign == 0) & since(change, kept.snapshot))
+    query = kept.select(kept.counts, kept.snapshot).where(
+        (kept.key == parameter(Slot(name))) & ~fn.EXISTS(begun_anew)
+    )
+    return query.cte(name, materialized=True)
+
+
+def since(change: Any, snapshot: Any) -> Any:
+    """The condition that a change is not part of a snapshot."""
+    is_part = fn.pg_visible_in_snapshot(change.transaction_id, snapshot)
+    return (change.transaction_id >= fn.pg_snapshot_xmin(snapshot)) & ~is_part
+
+
+def is_missing(kept: Any) -> Any:
+    """The condition that nothing is kept."""
+    return ~fn.EXISTS(peewee.Select([kept], [SQL("1")]))
+
+
+def is_to_be_kept(kept: Any) -> Any:
+    """The expression of whether the present counts should be kept; a standby cannot tell."""
+    is_old = SQL(
+        "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+        f" - pg_snapshot_xmin(snapshot)::text::bigint > {REFRESHED_AFTER}"
+    )
+    old = fn.coalesce(peewee.Select([kept], [is_old]), SQL("true"))
+    return SQL("NOT pg_is_in_recovery()") & old
+
+
+def total(kept: Any, changes: Any, counted: Any, condition: Any) -> Any:
+    """The expression of the number of rows; ``condition`` makes a condition of a source."""
+    change = changes.alias()
+    added = change.select(fn.coalesce(fn.sum(change.sign), 0)).where(
+        since(change, kept.c.snapshot) & condition(change)
+    )
+    base = SQL("(counts ->> 'total')::bigint")
+    kept_total = peewee.Select([kept], [peewee.Expression(base, "+", added)])
+    fresh = counted.select(fn.count(SQL("*"))).where(condition(counted))
+    return fn.coalesce(kept_total, fresh)

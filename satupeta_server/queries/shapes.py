@@ -1,0 +1,78 @@
+"""What requests that differ only in their values have in common."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from satupeta_server.queries.filters import Alternatives, Atom
+from satupeta_server.queries.listing import Listing, ListRequest, Narrowed, value_of
+from satupeta_server.queries.words import Word
+from satupeta_server.statements import Slot
+
+
+class _Values(dict[Hashable, Any]):
+    def slot(self, value: Any) -> Slot:
+        """Keep a value under the next number."""
+        slot = Slot(len(self))
+        self[slot.name] = value
+        return slot
+
+
+def shaped(
+    listing: Listing, request: ListRequest, words: Sequence[Word] | None = None
+) -> tuple[ListRequest, dict[Hashable, Any]]:
+    """Part a request into one that has slots for values, and the values by the slots' names.
+
+    The page is not part of it, apart from the place that it begins at. Raises InvalidError for a
+    filter that the list does not know.
+    """
+    values = _Values()
+    fixed = 1 if listing.ordering(request).tiers else 0
+    after = None if request.after is None else _after(request.after, values, fixed=fixed)
+    shape = replace(
+        request,
+        filters=tuple(_alternatives(listing, group, values) for group in request.filters),
+        search="",
+        limit=None,
+        offset=0,
+        narrowed=tuple(_narrowed(one, values) for one in request.narrowed),
+        words=tuple(_word(word, values) for word in (request.searched if words is None else words)),
+        after=None
+        if request.after is None
+        else _after(request.after, values, fixed=1 if tiers else 0),
+    )
+    return shape, values
+
+
+def _alternatives(listing: Listing, group: Alternatives, values: _Values) -> Alternatives:
+    return tuple(_atom(listing.column(atom), atom, values) for atom in group)
+
+
+def _atom(column: Any, atom: Atom, values: _Values) -> Atom:
+    if not atom.value and atom.operator in ("=", "!="):
+        return atom
+    value = value_of(column, atom)
+    return replace(
+        atom, value=values.slot(value if atom.operator == "in" else column.db_value(value))
+    )
+
+
+def _narrowed(narrowed: Narrowed, values: _Values) -> Narrowed:
+    return replace(narrowed, values=tuple(map(values.slot, narrowed.values)))
+
+
+def _word(word: Word, values: _Values) -> Word:
+    if word.words is None:
+        return replace(word, text=values.slot(word.text), producers=_listed(word.producers, values))
+    return Word("", values.slot(word.words), _listed(word.producers, values))
+
+
+def _listed(producers: Any, values: _Values) -> Slot | None:
+    # Without any there is nothing that an index would have to be asked for.
+    return values.slot(producers) if producers else None
+
+
+def _after(position: tuple[Any, ...], values: _Values, *, fixed: int) -> tuple[Any, ...]:
+    # Which tiers are left, and which keys have a value, changes the statement itself.
+    rest = [None if value is None else values.slot(value) for value in position[fixed:]]
+    return (*position[:fixed], *rest)

@@ -1,0 +1,43 @@
+"""Words of a search: in which rows they stand, and in whose names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import peewee
+from peewee import SQL, NodeList, fn
+
+from satupeta_server.statements import Slot, parameter
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word that a row's text must hold, whatever the case and the accents.
+
+    Each part may be a slot.
+    """
+
+    text: str | Slot
+    words: Sequence[str] | Slot | None = None
+    """The words of all texts that hold this one, where an index of words is to be used."""
+    producers: Sequence[str] | Slot | None = None
+    """The ids of the producers in whose names it stands, where these count."""
+
+    def condition(self, source: Any) -> Any:
+        """That a row of a table that can be searched holds the word."""
+        held = self._stands_in(peewee.Column(source, "search_text"))
+        if self.producers is None:
+            return held
+        produced = NodeList(
+            (source.producer_id, SQL("= ANY(%s::text[]::uuid[])", (self.producers,)))
+        )
+        return held | produced
+
+    def in_name(self, source: Any) -> Any:
+        """That the name of a row holds the word."""
+        return self._stands_in(fn.plain_text(source.name))
+
+    def _stands_in(self, text: Any) -> Any:
+        if self.words is None:
+            return fn.strpos(text, fn.plain_text(parameter(self.text, "text"))) > 0
+        return NodeList((SQL("("), fn.words_of(text), SQL("&& %s::text[])", (self.words,))))
