@@ -1,7 +1,7 @@
 -- depends: 0009.search
 
 -- PostgreSQL would rather test words row by row than take the index: it takes functions for cheap.
-ALTER FUNCTION words_of(text) COST 500;
+ALTER FUNCTION words_of(text) COST 4000;
 CREATE INDEX mapsets_name_words ON mapsets USING gin (words_of(plain_text(name)))
     WITH (gin_pending_list_limit = 512) WHERE deleted_at IS NULL;
 

@@ -278,13 +278,20 @@ def _relevance(words: Sequence[Word], *, is_descending: bool) -> tuple[Tier, ...
         return all_of([word.in_name(source) for word in words])
 
     def some(source: Any) -> Any:
-        return any_of([word.in_name(source) for word in words])
+        held, missed = (
+            [word.in_name(source) for word in words],
+            [word.not_in_name(source) for word in words],
+        )
+        return any_of(held) & any_of(missed)
+
+    def none_of_them(source: Any) -> Any:
+        return all_of([word.not_in_name(source) for word in words])
 
     whole, part, none = (2, 1, 0) if is_descending else (0, 1, 2)
     tiers = [Tier(whole, every, implies_search=True)]
     if len(words) > 1:
-        tiers.append(Tier(part, lambda source: some(source) & ~every(source)))
-    return (*tiers, Tier(none, lambda source: ~some(source)))
+        tiers.append(Tier(part, some))
+    return (*tiers, Tier(none, none_of_them))
 
 
 def _tier_of(tiers: Sequence[Tier]) -> Expression:

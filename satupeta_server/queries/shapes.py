@@ -37,9 +37,7 @@ def shaped(
         offset=0,
         narrowed=tuple(_narrowed(one, values) for one in request.narrowed),
         words=tuple(_word(word, values) for word in (request.searched if words is None else words)),
-        after=None
-        if request.after is None
-        else _after(request.after, values, fixed=1 if tiers else 0),
+        after=after,
     )
     return shape, values
 
@@ -62,14 +60,13 @@ def _narrowed(narrowed: Narrowed, values: _Values) -> Narrowed:
 
 
 def _word(word: Word, values: _Values) -> Word:
-    if word.words is None:
-        return replace(word, text=values.slot(word.text), producers=_listed(word.producers, values))
-    return Word("", values.slot(word.words), _listed(word.producers, values))
-
-
-def _listed(producers: Any, values: _Values) -> Slot | None:
-    # Without any there is nothing that an index would have to be asked for.
-    return values.slot(producers) if producers else None
+    return Word(
+        values.slot(word.text),
+        None if word.words is None else values.slot(word.words),
+        None if word.name_words is None else values.slot(word.name_words),
+        # Without any there is nothing that an index would have to be asked for.
+        values.slot(word.producers) if word.producers else None,
+    )
 
 
 def _after(position: tuple[Any, ...], values: _Values, *, fixed: int) -> tuple[Any, ...]:

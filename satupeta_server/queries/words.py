@@ -19,25 +19,31 @@ class Word:
 
     text: str | Slot
     words: Sequence[str] | Slot | None = None
-    """The words of all texts that hold this one, where an index of words is to be used."""
+    """The words of all texts that hold this one, where few enough rows do for their index."""
+    name_words: Sequence[str] | Slot | None = None
+    """The same, where few enough rows do in their names."""
     producers: Sequence[str] | Slot | None = None
     """The ids of the producers in whose names it stands, where these count."""
 
     def condition(self, source: Any) -> Any:
         """That a row of a table that can be searched holds the word."""
-        held = self._stands_in(peewee.Column(source, "search_text"))
+        held = self._stands_in(peewee.Column(source, "search_text"), self.words)
         if self.producers is None:
             return held
-        produced = NodeList(
-            (source.producer_id, SQL("= ANY(%s::text[]::uuid[])", (self.producers,)))
-        )
-        return held | produced
+        among = SQL("= ANY(%s::text[]::uuid[])", (self.producers,))
+        return NodeList((source.producer_id, among)) | held
 
     def in_name(self, source: Any) -> Any:
         """That the name of a row holds the word."""
-        return self._stands_in(fn.plain_text(source.name))
+        return self._stands_in(fn.plain_text(source.name), self.name_words)
 
-    def _stands_in(self, text: Any) -> Any:
-        if self.words is None:
-            return fn.strpos(text, fn.plain_text(parameter(self.text, "text"))) > 0
-        return NodeList((SQL("("), fn.words_of(text), SQL("&& %s::text[])", (self.words,))))
+    def not_in_name(self, source: Any) -> Any:
+        """That it does not, for which no index helps."""
+        return ~self._stands_in(fn.plain_text(source.name), None)
+
+    def _stands_in(self, text: Any, words: Any) -> Any:
+        stands = fn.strpos(text, fn.plain_text(parameter(self.text, "text"))) > 0
+        if words is None:
+            return stands
+        # Where another index is taken, reading the text is cheaper than parting it into words.
+        return stands & NodeList((SQL("("), fn.words_of(text), SQL("&& %s::text[])", (words,))))

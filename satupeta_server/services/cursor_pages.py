@@ -19,6 +19,7 @@ from satupeta_server.queries.facets import (
     counts_to_keep,
     facet_object,
 )
+from satupeta_server.queries.few_rows import TOTAL, ordered_by_total
 from satupeta_server.queries.kept import is_to_be_kept, kept_count, total
 from satupeta_server.queries.listing import ListRequest
 from satupeta_server.queries.ordering import Ordering, Tier
@@ -27,7 +28,8 @@ from satupeta_server.queries.tiers import tiered_rows
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.kept_counts import WORTH_KEEPING, count_key, keep_counts
 from satupeta_server.services.records import MOST_SHAPES, Page, RecordService, compiled, run
-from satupeta_server.services.vocabulary import find_words
+from satupeta_server.services.vocabulary import Vocabulary
+from satupeta_server.settings import Settings
 from satupeta_server.statements import Slot, Statement, parameter
 
 _LIMIT = parameter(Slot("limit"), "bigint")
@@ -49,6 +51,10 @@ class CursorService(RecordService):
     changes: ClassVar[Any]
     """The log of its rows that came and went."""
 
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._vocabulary = Vocabulary()
+
     async def list(self, caller: Caller, request: ListRequest) -> Page:
         """Give a page, the number of all rows, the next page's cursor and the facets.
 
@@ -56,14 +62,17 @@ class CursorService(RecordService):
         know.
         """
         listing = self.resource.listing
-        shape, values = shaped(listing, request, await find_words(request.search))
+        shape, values = shaped(listing, request, await self._vocabulary.find(request.search))
         plan = self._plan(caller.shape(), shape)
         limit = listing.limit(request, self.settings.list_limit) or 0
         values |= caller.values()
         keys = {"total": count_key(plan.total, values)}
         if plan.facets is not None:
             keys["facets"] = count_key(plan.facets, values)
-        values |= keys | {"limit": limit, "offset": request.offset}
+        values |= {"kept": keys["total"], "facets": keys.get("facets")} | {
+            "limit": limit,
+            "offset": request.offset,
+        }
         values["facet_limit"] = self.settings.list_limit
         row = await run(plan.page, values)
         _keep(keys, row)
@@ -72,15 +81,17 @@ class CursorService(RecordService):
     @lru_cache(maxsize=MOST_SHAPES)  # noqa: B019  services live as long as the process
     def _plan(self, caller: Caller, shape: ListRequest) -> _Plan:
         source = self.resource.model.alias()
-        kept = kept_count("total", self.changes)
+        kept = kept_count("kept", self.changes)
+        number = total(kept, self.changes, source, self._condition(caller, shape))
+        counted = peewee.Select(columns=[number.alias("total")]).cte("counted", materialized=True)
         page = self._numbered(source, caller, shape)
         columns = [
             *self._page_columns(shape, page),
-            total(kept, self.changes, source, self._condition(caller, shape)),
+            TOTAL,
             SQL("pg_current_snapshot()::text"),
             is_to_be_kept(kept),
         ]
-        tables = [kept]
+        tables = [kept, counted]
         countings = self._countings(caller, shape)
         if countings:
             known = kept_count("facets", self.changes)
@@ -131,7 +142,10 @@ class CursorService(RecordService):
             rows = source.select().where(self._condition(caller, shape)(source))
             if shape.after is not None:
                 rows = rows.where(ordering.after(source, shape.after))
-            rows = rows.order_by(*ordering.clauses(source))
+            if shape.narrowed:
+                rows = ordered_by_total(rows, ordering, source)
+            else:
+                rows = rows.order_by(*ordering.clauses(source))
         rows = rows.limit(SQL("%s::bigint + 1", (Slot("limit"),)))
         page = (rows if shape.after else rows.offset(_OFFSET)).alias("page")
         place = fn.row_number().over().alias("place")

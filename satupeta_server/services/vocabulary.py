@@ -1,6 +1,7 @@
 """Which of all words hold the words of a search, and which producers' names do."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 
 from peewee_async.databases import fetchall
 
@@ -10,6 +11,9 @@ from satupeta_server.statements import Slot, Statement
 
 MOST_WORDS = 100
 """Words in which a searched one may stand; beyond, reading the texts is quicker."""
+COMMON = 0.1
+"""Share of the mapsets from which on reading their texts is quicker than the index of words."""
+_FREQUENCIES_HOLD_SECONDS = 60.0
 
 # The index of the words is by trigrams, so shorter ones are not looked up.
 _FOUND = Statement.of(
@@ -24,14 +28,44 @@ FROM unnest(words_of(plain_text(%s::text))) WITH ORDINALITY AS asked (word, plac
 ORDER BY asked.place""",
     [MOST_WORDS + 1, Slot("search")],
 )
+# What PostgreSQL itself knows of the most common words, since it last analysed the mapsets.
+_FREQUENCIES = """SELECT tablename::text, common.word, common.frequency FROM pg_stats,
+    unnest(most_common_elems::text::text[], most_common_elem_freqs) AS common (word, frequency)
+WHERE tablename IN ('mapsets_search_words', 'mapsets_name_words') AND attname = 'words_of'"""
 
 
-async def find_words(search: str) -> Sequence[Word]:
-    """Give the words of a search with the words that hold them, where they are few enough."""
-    if not search.strip():
-        return ()
-    rows = await database.aio_execute_sql(_FOUND, {"search": search}, fetchall)
-    return [
-        Word(word, None if words is None or len(words) > MOST_WORDS else words, producers)
-        for word, words, producers in rows
-    ]
+class Vocabulary:
+    """The words of all texts, and how common they are."""
+
+    def __init__(self) -> None:
+        self._frequencies: Mapping[tuple[str, str], float] = {}
+        self._read_at = float("-inf")
+
+    async def find(self, search: str) -> Sequence[Word]:
+        """Give the words of a search with those that hold them, where they are few enough."""
+        if not search.strip():
+            return ()
+        await self._read_frequencies()
+        rows = await database.aio_execute_sql(_FOUND, {"search": search}, fetchall)
+        return [
+            Word(
+                word,
+                self._selective("mapsets_search_words", words),
+                self._selective("mapsets_name_words", words),
+                producers,
+            )
+            for word, words, producers in rows
+        ]
+
+    def _selective(self, index: str, words: Sequence[str] | None) -> Sequence[str] | None:
+        if words is None or len(words) > MOST_WORDS:
+            return None
+        share = sum(self._frequencies.get((index, word), 0.0) for word in words)
+        return words if share < COMMON else None
+
+    async def _read_frequencies(self) -> None:
+        if time.monotonic() - self._read_at < _FREQUENCIES_HOLD_SECONDS:
+            return
+        rows = await database.aio_execute_sql(_FREQUENCIES, (), fetchall)
+        self._frequencies = {(index, word): frequency for index, word, frequency in rows}
+        self._read_at = time.monotonic()
