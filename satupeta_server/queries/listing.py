@@ -59,6 +59,12 @@ class ListRequest:
         """The words that all must stand in a row."""
         return tuple(map(Word, self.search.split())) if self.words is None else self.words
 
+    def is_rare(self, tier: Tier) -> bool:
+        """Tell whether few rows are known to be in a tier of the search."""
+        if tier.implies_search:
+            return any(word.is_rare_in_names for word in self.searched)
+        return any(word.is_rare for word in self.searched)
+
     @property
     def filtered_fields(self) -> set[str]:
         """The fields that are filtered by, where no other stands in the same alternatives."""
@@ -87,6 +93,8 @@ class Narrowing:
     schema: Mapping[str, Any]
     example: str
     description: str
+    few: int
+    """Rows up to which all that are found are ordered, rather than walked in their order."""
 
 
 def parse_list_request(parameters: Mapping[str, Sequence[str]]) -> ListRequest:

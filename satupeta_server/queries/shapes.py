@@ -66,6 +66,8 @@ def _word(word: Word, values: _Values) -> Word:
         None if word.name_words is None else values.slot(word.name_words),
         # Without any there is nothing that an index would have to be asked for.
         values.slot(word.producers) if word.producers else None,
+        word.is_rare and not word.producers,
+        word.is_rare_in_names,
     )
 
 

@@ -52,4 +52,5 @@ BBOX = Narrowing(
     "110.9,-8.8,114.6,-6.6",
     "Only what intersects this box: west, south, east, north in degrees. A box whose west is "
     "greater than its east crosses the antimeridian. What has no box is not found.",
+    few=30_000,
 )

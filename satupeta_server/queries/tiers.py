@@ -23,23 +23,28 @@ def tiered_rows(
     ordering: Ordering,
     condition: Callable[[Any, Tier], Any],
     after: Sequence[Any] | None,
+    is_rare: Callable[[Tier], bool],
 ) -> Any:
     """The statement of the rows, with the column ``tier``; it still lacks limit and offset.
 
     ``condition`` makes the condition of a source and a tier; ``after`` is the place that the page
-    begins after.
+    begins after; ``is_rare`` tells of a tier whether few rows are known to be in it.
     """
     tables: list[Any] = []
     for tier in ordering.tiers:
         if after is not None and _is_over(ordering, tier, after[0]):
             continue
         row, inner = source.alias(), ordering.within_tier()
-        rows = row.select(SQL(str(tier.value)).alias("tier"), row)
-        rows = rows.where(condition(row, tier)).order_by(*inner.clauses(row)).limit(_NEEDED)
+        rows = row.select(SQL(str(tier.value)).alias("tier"), row).where(condition(row, tier))
         if after is not None and after[0] == tier.value:
             rows = rows.where(inner.after(row, after[1:]))
         if tables:
             rows = rows.where(_number_of_rows(tables) < _NEEDED)
+        if is_rare(tier):
+            # All are found before they are ordered: an index of the order is of no use.
+            found = rows.offset(SQL("0")).alias("found")
+            rows, row = peewee.Select([found], [SQL("found.*")]), found.c
+        rows = rows.order_by(*inner.clauses(row)).limit(_NEEDED)
         tables.append(rows.cte(f"tier_{tier.value}", materialized=True))
     united = _united(tables).alias("tiers")
     query = peewee.Select([united], [SQL("tiers.*")]).with_cte(*tables)

@@ -24,6 +24,9 @@ class Word:
     """The same, where few enough rows do in their names."""
     producers: Sequence[str] | Slot | None = None
     """The ids of the producers in whose names it stands, where these count."""
+    is_rare: bool = False
+    """Whether so few rows hold it that finding and ordering all of them is quickest."""
+    is_rare_in_names: bool = False
 
     def condition(self, source: Any) -> Any:
         """That a row of a table that can be searched holds the word."""

@@ -137,13 +137,14 @@ class CursorService(RecordService):
         ordering = self.resource.listing.ordering(shape)
         if ordering.tiers:
             condition = self._tier_condition(caller, shape)
-            rows = tiered_rows(self.resource.model, ordering, condition, shape.after)
+            rows = tiered_rows(self.resource.model, ordering, condition, shape.after, shape.is_rare)
         else:
             rows = source.select().where(self._condition(caller, shape)(source))
             if shape.after is not None:
                 rows = rows.where(ordering.after(source, shape.after))
             if shape.narrowed:
-                rows = ordered_by_total(rows, ordering, source)
+                few = max(self.resource.listing.narrowings[one.name].few for one in shape.narrowed)
+                rows = ordered_by_total(rows, ordering, source, few)
             else:
                 rows = rows.order_by(*ordering.clauses(source))
         rows = rows.limit(SQL("%s::bigint + 1", (Slot("limit"),)))

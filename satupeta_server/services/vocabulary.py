@@ -47,21 +47,25 @@ class Vocabulary:
             return ()
         await self._read_frequencies()
         rows = await database.aio_execute_sql(_FOUND, {"search": search}, fetchall)
-        return [
-            Word(
-                word,
-                self._selective("mapsets_search_words", words),
-                self._selective("mapsets_name_words", words),
-                producers,
-            )
-            for word, words, producers in rows
-        ]
+        return [self._word(*row) for row in rows]
 
-    def _selective(self, index: str, words: Sequence[str] | None) -> Sequence[str] | None:
+    def _word(self, text: str, words: Sequence[str] | None, producers: Sequence[str]) -> Word:
         if words is None or len(words) > MOST_WORDS:
-            return None
-        share = sum(self._frequencies.get((index, word), 0.0) for word in words)
-        return words if share < COMMON else None
+            return Word(text, producers=producers)
+        share = self._share("mapsets_search_words", words)
+        share_of_names = self._share("mapsets_name_words", words)
+        return Word(
+            text,
+            words if share < COMMON else None,
+            words if share_of_names < COMMON else None,
+            producers,
+            is_rare=share == 0,
+            is_rare_in_names=share_of_names == 0,
+        )
+
+    def _share(self, index: str, words: Sequence[str]) -> float:
+        """The share of the rows that hold one of some words; 0 where all of them are rare."""
+        return sum(self._frequencies.get((index, word), 0.0) for word in words)
 
     async def _read_frequencies(self) -> None:
         if time.monotonic() - self._read_at < _FREQUENCIES_HOLD_SECONDS:
