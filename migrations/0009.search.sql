@@ -23,7 +23,7 @@ CREATE FUNCTION stems_of(text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARA
 ALTER TABLE roles ADD COLUMN search_text text NOT NULL
     GENERATED ALWAYS AS (plain_text(name || E'\n' || coalesce(description, ''))) STORED;
 ALTER TABLE users ADD COLUMN search_text text NOT NULL
-    GENERATED ALWAYS AS (plain_text(name || E'\n' || username || E'\n' || email)) STORED;
+    GENERATED ALWAYS AS (plain_text(name || E'\n' || username || E'\n' || coalesce(email, ''))) STORED;
 ALTER TABLE organizations ADD COLUMN search_text text NOT NULL
     GENERATED ALWAYS AS (plain_text(name || E'\n' || coalesce(description, ''))) STORED;
 ALTER TABLE categories ADD COLUMN search_text text NOT NULL
@@ -31,7 +31,7 @@ ALTER TABLE categories ADD COLUMN search_text text NOT NULL
 ALTER TABLE classifications ADD COLUMN search_text text NOT NULL
     GENERATED ALWAYS AS (plain_text(name || E'\n' || coalesce(description, ''))) STORED;
 ALTER TABLE map_projection_systems ADD COLUMN search_text text NOT NULL GENERATED ALWAYS AS (plain_text(
-    name || E'\n' || authority_code || E'\n' || coalesce(area, '') || E'\n' || coalesce(description, '')
+    name || E'\n' || coalesce(authority_code, '') || E'\n' || coalesce(area, '') || E'\n' || coalesce(description, '')
 )) STORED;
 ALTER TABLE regionals ADD COLUMN search_text text NOT NULL
     GENERATED ALWAYS AS (plain_text(name || E'\n' || code)) STORED;

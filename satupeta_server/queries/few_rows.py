@@ -19,9 +19,9 @@ _NEEDED = SQL("%s::bigint + %s::bigint + 1", (Slot("limit"), Slot("offset")))
 def ordered_by_total(rows: Any, ordering: Ordering, source: Any, most: int) -> Any:
     """The statement of rows in an order.
 
-    Few rows, fewer than ``most``, are all found and then ordered. Of many, the order's index soon gives a page; of few
-    it would have to be read nearly whole. PostgreSQL takes the one or the other by what it guesses
-    of boxes and times, and is far off.
+    Few rows, fewer than ``most``, are all found and then ordered. Of many, the order's index soon
+    gives a page; of few it would have to be read nearly whole. PostgreSQL takes the one or the
+    other by what it guesses of boxes and times, and is far off.
     """
     keys = [key.expression(source).alias(f"key_{n}") for n, key in enumerate(ordering.keys)]
     found = rows.columns(source.id, *keys).where(most > TOTAL).offset(SQL("0")).alias("found")

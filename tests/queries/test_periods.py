@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from satupeta_server import database
-from satupeta_server.queries.periods import Period, during, parse_period
+from satupeta_server.queries.periods import Period, bounds_of, during, parse_period
 from satupeta_server.queries.values import ValueProblem
 from satupeta_server.settings import Settings
 
@@ -46,7 +46,7 @@ def test_a_period_finds_what_has_a_moment_in_it(settings: Settings) -> None:
         column = [peewee.SQL("%s::timestamptz", (at(hour),)) for hour in stored]
         start, end = (peewee.NodeList((one,)) for one in column)
         source = SimpleNamespace(temporal_start=start, temporal_end=end)
-        statement = peewee.Select(columns=[during(text)(source)]).bind(database.database)
+        statement = peewee.Select(columns=[during(source, bounds_of(text))]).bind(database.database)
         return bool(statement.tuples().execute()[0][0])
 
     @given(HOURS, HOURS, HOURS, HOURS, st.sampled_from(["", ".."]))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from satupeta_server import database
 from satupeta_server.models.mapsets import BoundingBox, BoundingBoxField, is_bounding_box
-from satupeta_server.queries.space import intersecting, parse_box
+from satupeta_server.queries.space import corners_of, intersecting, parse_box
 from satupeta_server.queries.values import ValueProblem
 from satupeta_server.settings import Settings
 
@@ -47,7 +47,7 @@ def test_boxes_intersect_where_they_do_on_the_earth(settings: Settings) -> None:
     @example((-180.0, 0.0, -170.0, 1.0), (170.0, 0.0, 180.0, 1.0))
     def check(stored: BoundingBox, asked: BoundingBox) -> None:
         literal = peewee.SQL("%s::box", (BoundingBoxField().db_value(stored),))
-        condition = intersecting(text_of(asked))(SimpleNamespace(bounding_box=literal))
+        condition = intersecting(SimpleNamespace(bounding_box=literal), corners_of(text_of(asked)))
         statement = peewee.Select(columns=[condition]).bind(database.database)
         assert statement.tuples().execute()[0][0] is touch(stored, asked)
 
