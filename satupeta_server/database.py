@@ -133,7 +133,7 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
             return
         note, writer.position, writer.note_write = writer.note_write, None, None
         # It is written, whatever becomes of the note.
-        with contextlib.suppress(UnavailableError):
+        with contextlib.suppress(AppError):
             await note()
         writer.note_write = note
 
