@@ -13,6 +13,8 @@ from pydantic import SecretStr
 from satupeta_server import database, migrating, replica
 from satupeta_server.database import database as connected
 from satupeta_server.embedded import Addresses
+from satupeta_server.maintenance import checks_servers
+from satupeta_server.maintenance.doctor import Patient
 from satupeta_server.replica import Reader, reader
 from satupeta_server.seed.reference import seed_reference
 from satupeta_server.settings import Settings
@@ -241,3 +243,13 @@ async def test_a_write_survives_that_its_note_cannot_be_made(
     finally:
         execute(url, "ALTER TABLE sessions DROP CONSTRAINT still")
     assert await names(api, name, user="administrator") == [name]
+
+
+def test_the_doctor_examines_the_standby(settings: Settings, standby: Standby) -> None:
+    patient = Patient(settings, Path("nowhere.env"))
+    assert checks_servers.replica(patient).state == "ok"
+    own = {"database_replica_url": settings.database_url}
+    found = checks_servers.replica(Patient(settings.model_copy(update=own), Path("nowhere.env")))
+    assert (found.state, "no standby" in found.text) == ("problem", True)
+    standby.stop()
+    assert checks_servers.replica(patient).state == "warning"
