@@ -39,20 +39,32 @@ max_client_conn = 200
 def pooled(address: str, folder: Path, size: int = 4) -> Iterator[str]:
     """The address of the same database behind a pooler with ``size`` connections."""
     parts = parse_dsn(address)
-    port, account = free_port(), choose_account(None)
-    own = folder / "pgbouncer"
-    own.mkdir()
+    port = free_port()
     configuration = _CONFIGURATION.format(
-        host=parts["host"], port=parts.get("port", 5432), own_port=port, folder=own, size=size
+        host=parts["host"],
+        port=parts.get("port", 5432),
+        own_port=port,
+        folder=folder / "pgbouncer",
+        size=size,
     )
-    (own / "pgbouncer.ini").write_text(configuration, encoding="ascii")
-    login = f'"{parts["user"]}" "{parts["password"]}"\n'
-    (own / "userlist.txt").write_text(login, encoding="ascii")
-    process = _start(own, account)
-    try:
-        url = f"postgresql://{parts['user']}:{parts['password']}@127.0.0.1:{port}/{parts['dbname']}"
-        _wait(url, process)
+    login = f"{parts['user']}:{parts['password']}"
+    url = f"postgresql://{login}@127.0.0.1:{port}/{parts['dbname']}"
+    with pooler(configuration, url, folder / "pgbouncer"):
         yield url
+
+
+@contextmanager
+def pooler(configuration: str, address: str, folder: Path) -> Iterator[None]:
+    """A pooler with a configuration, which answers at an address and has its login."""
+    folder.mkdir()
+    parts = parse_dsn(address)
+    (folder / "pgbouncer.ini").write_text(configuration, encoding="utf-8")
+    login = f'"{parts["user"]}" "{parts["password"]}"\n'
+    (folder / "userlist.txt").write_text(login, encoding="ascii")
+    process = _start(folder, choose_account(None))
+    try:
+        _wait(address, process)
+        yield
     finally:
         process.kill()
         process.wait()
