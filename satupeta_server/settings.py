@@ -61,7 +61,7 @@ class Settings(BaseSettings):
         None, description="PostgreSQL 15 or newer; without it the embedded one is used."
     )
     database_pool_size: int = Field(
-        10, ge=1, le=200, description="Connections to PostgreSQL of each API process."
+        10, ge=1, le=200, description="Connections of each API process to each PostgreSQL server."
     )
     database_timeout_seconds: float = Field(
         10, gt=0.5, le=120, description="Longest wait for a connection or a statement."

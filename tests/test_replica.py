@@ -221,6 +221,30 @@ async def test_a_standby_that_falls_silent_is_not_waited_for(api: Api, standby: 
             assert await names(api, name) == [name]
 
 
+async def test_a_read_that_the_standby_cancels_is_answered_by_the_primary(
+    api: Api, standby: Standby, servers: tuple[Addresses, Standby]
+) -> None:
+    async def slow_read() -> list[bool]:
+        async def rows(_database: object, cursor: Any) -> list[bool]:
+            return [row[0] for row in await cursor.fetchall()]
+
+        reader.set(Reader(0))
+        statement = "SELECT pg_is_in_recovery() FROM categories, pg_sleep(1) LIMIT 1"
+        found: list[bool] = await connected.aio_execute_sql(statement, fetch_results=rows)
+        return found
+
+    await until(True)
+    standby.command("ALTER SYSTEM SET max_standby_streaming_delay = 0")
+    standby.command("SELECT pg_reload_conf()")
+    assert await spawn(slow_read()) == [True]
+    reading = spawn(slow_read())
+    await asyncio.sleep(0.3)
+    lock = "DO $$ BEGIN LOCK TABLE categories IN ACCESS EXCLUSIVE MODE; END $$"
+    execute(servers[0].database_url or "", lock)
+    assert await reading == [False]
+    standby.command("ALTER SYSTEM RESET max_standby_streaming_delay")
+
+
 async def test_a_primary_is_no_standby(api: Api, servers: tuple[Addresses, Standby]) -> None:
     services = api.application.services
     changed = {"database_replica_url": primary_address(servers)}
