@@ -31,12 +31,12 @@ class Context:
     def settings(self) -> "Settings":
         """Read the settings; a server that is not set is the embedded one, while that runs.
 
-        Raises StartError for settings that are not possible.
+        Commands go past a pooler. Raises StartError for settings that are not possible.
         """
         from satupeta_cli.running import command_settings
 
         self.hush()
-        return command_settings(self.env_file)
+        return command_settings(self.env_file).direct()
 
     def hush(self) -> None:
         """Keep the server's log lines away: a command says in its own sentence what is wrong."""

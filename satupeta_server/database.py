@@ -17,9 +17,12 @@ import peewee_async
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
+from peewee_async.connection import ConnectionContextManager
+from pydantic import SecretStr
 
 from satupeta_server.errors import AppError, ConflictError, InvalidError, UnavailableError
 from satupeta_server.messages import Message
+from satupeta_server.replica import Replica, reader
 from satupeta_server.settings import Settings
 from satupeta_server.statements import MOST_PREPARED, Statement
 
@@ -46,17 +49,35 @@ _STALE = (
 
 
 class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
-    """A pool of PostgreSQL connections whose failures are UnavailableError or ConflictError."""
+    """A pool of PostgreSQL connections whose failures are UnavailableError or ConflictError.
+
+    Beside it there may be one of a standby, which takes reads outside transactions.
+    """
 
     has_sessions = True
     """Whether a connection keeps what was prepared or set on it; behind a pooler it does not."""
+    replica: Replica | None = None
 
     def init(self, database: str | None, **parameters: Any) -> None:
         """Point at a server; Peewee would keep what an earlier one was reached by."""
         self.connect_params: dict[str, Any] = {}
         self.pool_params: dict[str, Any] = {}
+        self.has_sessions, self.replica = True, None
         self._prepared: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
         super().init(database, **parameters)
+
+    async def aio_close(self) -> None:
+        """Close the connections to all servers."""
+        await super().aio_close()
+        if self.replica is not None:
+            await self.replica.pool.close()
+
+    async def reads_replica(self) -> bool:
+        """Tell whether a read here and now goes to the standby, which may be a little behind."""
+        asker = reader.get()
+        if self.replica is None or asker is None or asker.position is None or in_transaction():
+            return False
+        return await self.replica.has(asker.position)
 
     async def aio_execute_sql(
         self,
@@ -66,19 +87,30 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
     ) -> Any:
         """Run one statement, which is %-formatted even without parameters (write ``%%``).
 
-        A Statement takes the values of its slots by their names.
+        A Statement, which reads, takes the values of its slots by their names.
 
         A read outside a transaction is tried a second time when its connection turns out to
-        be dead: after a restart of PostgreSQL the pool is full of such.
+        be dead: after a restart of PostgreSQL the pool is full of such. What the standby cannot
+        answer is read from the primary.
         """
+        is_read = isinstance(sql, Statement) or sql.startswith("SELECT")
         with translated():
+            if self.replica is not None and is_read and await self.reads_replica():
+                try:
+                    async with ConnectionContextManager(self.replica.pool):
+                        return await self._run(sql, params, fetch_results)
+                except _UNAVAILABLE:
+                    await self.replica.rest()
             try:
-                return await self._run(sql, params, fetch_results)
+                result = await self._run(sql, params, fetch_results)
             except _STALE:
-                if in_transaction() or not sql.startswith("SELECT"):
+                if in_transaction() or not is_read:
                     raise
                 await self._forget_idle_connections()
-            return await self._run(sql, params, fetch_results)
+                result = await self._run(sql, params, fetch_results)
+        if not is_read:
+            await self._note_write()
+        return result
 
     @contextlib.asynccontextmanager
     async def whole(self) -> AsyncIterator[None]:
@@ -97,6 +129,18 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
                     await self._forget_idle_connections()
                     await stack.enter_async_context(self.aio_atomic())
                 yield
+        await self._note_write()
+
+    async def _note_write(self) -> None:
+        """Let the caller's later requests see what was just committed, wherever they read."""
+        writer = reader.get()
+        if self.replica is None or writer is None or writer.note_write is None or in_transaction():
+            return
+        note, writer.position, writer.note_write = writer.note_write, None, None
+        # It is written, whatever becomes of the note.
+        with contextlib.suppress(AppError):
+            await note()
+        writer.note_write = note
 
     async def _run(self, sql: str, params: Any, fetch_results: Any) -> Any:
         if not isinstance(sql, Statement):
@@ -130,34 +174,46 @@ def connect(settings: Settings) -> Database:
     """Point the process's Database at the configured server; it connects when first used."""
     if settings.database_url is None:
         raise UnavailableError
-    timeout = settings.database_timeout_seconds
-    parameters = psycopg2.extensions.parse_dsn(settings.database_url.get_secret_value())
-    database.init(
-        parameters.pop("dbname"),
-        **parameters,
-        application_name="satupeta",
-        options=server_options(settings),
-        pool_params={
-            "minsize": 1,
-            "maxsize": settings.database_pool_size,
-            "timeout": timeout,
-        },
-    )
+    pool = {
+        "minsize": 1,
+        "maxsize": settings.database_pool_size,
+        "timeout": settings.database_timeout_seconds,
+    }
+    database.init(**_address(settings.database_url, settings), pool_params=pool)
+    database.has_sessions = not settings.database_pooler
+    if settings.database_replica_url is not None:
+        standby = _address(settings.database_replica_url, settings)
+        pool_backend = database.pool_backend_cls(**standby, **pool)
+        database.replica = Replica(pool_backend, database.pool_backend)
     return database
 
 
-def server_options(settings: Settings) -> str:
-    """What each connection asks of the server.
+def _address(url: SecretStr, settings: Settings) -> dict[str, Any]:
+    parts = psycopg2.extensions.parse_dsn(url.get_secret_value())
+    parts |= {"database": parts.pop("dbname"), "application_name": "satupeta"}
+    if not settings.database_pooler:
+        # A pooler refuses them; behind it they are the role's (docs/scaling.md).
+        asked = server_parameters(settings).items()
+        parts["options"] = " ".join(f"-c {name}={value}" for name, value in asked)
+    return parts
+
+
+def server_parameters(settings: Settings) -> dict[str, str]:
+    """What each connection asks of the server, times in milliseconds.
 
     The server ends a statement before the driver gives up on it (a driver that gives up leaves
     the statement running), and notices within half a second that its client is gone.
     """
     milliseconds = int(settings.database_timeout_seconds * 800)
-    return (
-        f"-c timezone={settings.timezone} -c statement_timeout={milliseconds} "
-        f"-c lock_timeout={milliseconds // 2} -c idle_in_transaction_session_timeout=60000 "
-        "-c client_connection_check_interval=500 -c jit=off -c work_mem=32MB"
-    )
+    return {
+        "timezone": settings.timezone,
+        "statement_timeout": str(milliseconds),
+        "lock_timeout": str(milliseconds // 2),
+        "idle_in_transaction_session_timeout": "60000",
+        "client_connection_check_interval": "500",
+        "jit": "off",
+        "work_mem": "32MB",
+    }
 
 
 def in_transaction() -> bool:

@@ -92,10 +92,11 @@ def prepare_data(settings: Settings, say: Say, *, with_sample: bool) -> list[dic
 
     Raises StartError when the database or the store cannot be used.
     """
-    if settings.database_url is None:
+    direct = settings.direct()
+    if direct.database_url is None:
         raise StartError("DATABASE_URL is not set.")
-    upgrade(settings.database_url.get_secret_value(), say)
-    database.connect(settings)
+    upgrade(direct.database_url.get_secret_value(), say)
+    database.connect(direct)
     store = ObjectStore(settings)
     store.ensure_bucket()
     is_development = settings.environment == "development"

@@ -61,10 +61,23 @@ class Settings(BaseSettings):
         None, description="PostgreSQL 15 or newer; without it the embedded one is used."
     )
     database_pool_size: int = Field(
-        10, ge=1, le=200, description="Connections to PostgreSQL of each API process."
+        10, ge=1, le=200, description="Connections of each API process to each PostgreSQL server."
     )
     database_timeout_seconds: float = Field(
         10, gt=0.5, le=120, description="Longest wait for a connection or a statement."
+    )
+    database_pooler: bool = Field(
+        default=False,
+        description="DATABASE_URL and DATABASE_REPLICA_URL lead to a pooler in transaction mode, "
+        "such as pgbouncer.",
+    )
+    database_direct_url: SecretStr | None = Field(
+        None,
+        description="The server of DATABASE_URL past the pooler, for migrations, commands and what "
+        "else a pooler cannot pass on; default DATABASE_URL.",
+    )
+    database_replica_url: SecretStr | None = Field(
+        None, description="A standby of that server, which takes reads while it is near enough."
     )
 
     secret_key: SecretStr | None = Field(
@@ -187,7 +200,7 @@ class Settings(BaseSettings):
             parse_encryption_keys(value.get_secret_value())
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_direct_url", "database_replica_url")
     @classmethod
     def _postgresql_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
@@ -262,6 +275,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _pooler_has_a_way_past(self) -> Self:
+        if (self.database_direct_url or self.database_replica_url) and not self.database_url:
+            raise ValueError("DATABASE_URL must be set with DATABASE_DIRECT_URL and with a replica")
+        if self.database_pooler and not self.database_direct_url:
+            raise ValueError("DATABASE_DIRECT_URL must be set with DATABASE_POOLER")
+        return self
+
+    @model_validator(mode="after")
     def _key_fits_algorithm(self) -> Self:
         # RFC 7518, 3.2: a key is at least as long as the hash.
         needed = int(self.algorithm.removeprefix("HS")) // 8
@@ -295,11 +316,11 @@ class Settings(BaseSettings):
         for name in ("minio_root_password", "minio_fallback_root_password"):
             if password := getattr(self, name):
                 yield name.upper(), password.get_secret_value()
-        if self.database_url:
+        for name in ("database_url", "database_direct_url", "database_replica_url"):
+            address = getattr(self, name)
             # Without a password in it the server knows the client by other means.
-            password = dsn_parts(self.database_url.get_secret_value()).get("password")
-            if password:
-                yield "DATABASE_URL", password
+            if address and (password := dsn_parts(address.get_secret_value()).get("password")):
+                yield name.upper(), password
 
     @property
     def base_url(self) -> str:
@@ -311,6 +332,14 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         """The time zone of the times in answers."""
         return ZoneInfo(self.timezone)
+
+    def direct(self) -> Self:
+        """The settings of whoever needs more of PostgreSQL than a pooler passes on.
+
+        That is whoever listens, migrates, holds a lock or a cursor, or has long statements.
+        """
+        address = self.database_direct_url or self.database_url
+        return self.model_copy(update={"database_url": address, "database_pooler": False})
 
     def encryption_key_ring(self) -> dict[str, bytes]:
         """The keys of stored credentials by their ids, the encrypting one first."""

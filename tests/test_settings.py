@@ -24,6 +24,9 @@ DEFAULTS: dict[str, Any] = {
     "WORKERS": 1,
     "LOG_LEVEL": "INFO",
     "DATABASE_URL": None,
+    "DATABASE_POOLER": False,
+    "DATABASE_DIRECT_URL": None,
+    "DATABASE_REPLICA_URL": None,
     "SECRET_KEY": None,
     "ALGORITHM": "HS256",
     "ACCESS_TOKEN_EXPIRE_MINUTES": 480,
@@ -81,6 +84,9 @@ IMPOSSIBLE: dict[str, list[str]] = {
         "postgresql://[h/x",
         "x",
     ],
+    "DATABASE_POOLER": ["perhaps"],
+    "DATABASE_DIRECT_URL": ["db.example.org", "mysql://u:p@h/x"],
+    "DATABASE_REPLICA_URL": ["db.example.org", "mysql://u:p@h/x"],
     "DATABASE_POOL_SIZE": ["0", "201"],
     "DATABASE_TIMEOUT_SECONDS": ["0.5", "121", "nan", "inf"],
     "SECRET_KEY": ["short", "x" * 64, "changeme-" * 8, "your-secret-key-here-0123456789-abcdef"],
@@ -366,6 +372,8 @@ def test_production_names_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) -
         ("DATABASE_URL", "postgresql+asyncpg://satupeta:pass%77ord@db/satupeta"),
         ("DATABASE_URL", "postgresql://satupeta@db/satupeta?password=changeme"),
         ("DATABASE_URL", "postgresql://satupeta:Ab3!@db/satupeta"),
+        ("DATABASE_DIRECT_URL", "postgresql://satupeta:Ab3!@db/satupeta"),
+        ("DATABASE_REPLICA_URL", "postgresql://satupeta:postgres@db/satupeta"),
         ("MINIO_ROOT_PASSWORD", "minioadmin"),
         ("MINIO_FALLBACK_ROOT_PASSWORD", "minioadmin"),
         ("MINIO_ROOT_PASSWORD", "Change-Me!"),
@@ -403,6 +411,8 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", "postgresql://u:geheim@h:geheim/x", "geheim"),
         ("DATABASE_URL", "postgresql://u:geheim\u2100@h", "geheim"),
         ("DATABASE_URL", "postgresql://u:geheim@h/x?geheim=1", "geheim"),
+        ("DATABASE_DIRECT_URL", "mysql://u:geheim@h/x", "geheim"),
+        ("DATABASE_REPLICA_URL", "mysql://u:geheim@h/x", "geheim"),
         ("ENCRYPTION_KEYS", '{"1": "geheim"}', "geheim"),
         ("ENCRYPTION_KEYS", "geheim", "geheim"),
         ("SECRET_KEY", "geheim", "geheim"),
@@ -432,6 +442,36 @@ def test_what_is_needed_and_not_set_is_named(monkeypatch: pytest.MonkeyPatch) ->
         require_servers(settings)
     with pytest.raises(StartError, match=r"^ENCRYPTION_KEYS is not set"):
         settings.encryption_key_ring()
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"DATABASE_DIRECT_URL": "postgresql://u:p@h/x"}, "DATABASE_URL"),
+        ({"DATABASE_REPLICA_URL": "postgresql://u:p@h/x"}, "DATABASE_URL"),
+        (
+            {"DATABASE_URL": "postgresql://u:p@h/x", "DATABASE_POOLER": "true"},
+            "DATABASE_DIRECT_URL",
+        ),
+    ],
+)
+def test_a_pooler_and_a_replica_need_the_server_itself(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str], named: str
+) -> None:
+    assert refusal(monkeypatch, values).startswith(f"{named} must be set with ")
+
+
+def test_the_direct_settings_go_past_the_pooler(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"DATABASE_URL": "postgresql://u:p@h:6432/x", "DATABASE_POOLER": "true"}
+    values["DATABASE_DIRECT_URL"] = "postgresql://u:p@h:5432/x"
+    direct = with_environment(monkeypatch, values).direct()
+    assert shown(direct.database_url) == values["DATABASE_DIRECT_URL"]
+    assert direct.database_pooler is False
+    without = {**values, "DATABASE_POOLER": "", "DATABASE_DIRECT_URL": ""}
+    assert (
+        shown(with_environment(monkeypatch, without).direct().database_url)
+        == values["DATABASE_URL"]
+    )
 
 
 def test_links_lead_where_users_reach_the_api(monkeypatch: pytest.MonkeyPatch) -> None:

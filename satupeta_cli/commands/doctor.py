@@ -43,11 +43,13 @@ def command(context: Context, *, strict: bool, form: str | None) -> None:
 
 
 def _patient(context: Context) -> "Patient":
+    from satupeta_cli.running import command_settings
     from satupeta_server.errors import StartError
     from satupeta_server.maintenance.doctor import Patient
 
+    context.hush()
     try:
-        return Patient(context.settings(), context.env_file)
+        return Patient(command_settings(context.env_file), context.env_file)
     except StartError as error:
         return Patient(None, context.env_file, str(error))
 

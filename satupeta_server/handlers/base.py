@@ -136,6 +136,7 @@ class BaseHandler(RefusingHandler):
         await self._find_caller(permission)
         if permission != PUBLIC_ACCESS:
             self.caller.scope(permission)
+            self.services.sessions.follow(self.caller, is_read=self._is_read)
         if self.request.method in ("POST", "PATCH"):
             self.reader = self.make_reader()
             self.reader.check_length(self.content_length())

@@ -31,10 +31,11 @@ _INDEX_STATEMENT = re.compile(
 def connection(settings: Settings) -> Iterator[Any]:
     """Connect for one check, with little patience; raises psycopg2.Error."""
     url = settings.database_url.get_secret_value() if settings.database_url else ""
+    limit = f"-c statement_timeout={_STATEMENT_MILLISECONDS}"
     connected = psycopg2.connect(
         url,
         connect_timeout=_CONNECT_SECONDS,
-        options=f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
+        options="" if settings.database_pooler else limit,
         application_name="satupeta doctor",
     )
     connected.autocommit = True
@@ -44,11 +45,12 @@ def connection(settings: Settings) -> Iterator[Any]:
         connected.close()
 
 
-def _rows(settings: Settings, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    with connection(settings) as connected, connected.cursor() as cursor:
+def ask(settings: Settings, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """Run one statement, past a pooler, and give its rows."""
+    with connection(settings.direct()) as connected, connected.cursor() as cursor:
         cursor.execute(statement, values or None)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
 
 
 def server(patient: Patient) -> Finding:
@@ -64,7 +66,10 @@ def server(patient: Patient) -> Finding:
             version = connected.info.parameter_status("server_version")
     except psycopg2.OperationalError as error:
         reason = str(error).strip().splitlines()[0]
-        return Finding("problem", reason, "start PostgreSQL, or correct DATABASE_URL")
+        advice = "start PostgreSQL, or correct DATABASE_URL"
+        if "unsupported startup parameter" in reason:
+            advice = "set DATABASE_POOLER=true: this is a pooler, such as pgbouncer"
+        return Finding("problem", reason, advice)
     if number < OLDEST_POSTGRESQL:
         return Finding("problem", f"PostgreSQL {version} is too old", "use 15 or newer")
     milliseconds = (time.monotonic() - begin) * 1000
@@ -75,8 +80,8 @@ def migrations(patient: Patient) -> Finding:
     """Whether the tables are those of this version."""
     settings, known = patient.known_settings, migration_names()
     applied: set[str] = set()
-    if _rows(settings, "SELECT to_regclass('_yoyo_migration')::text")[0][0] is not None:
-        rows = _rows(settings, "SELECT migration_id FROM _yoyo_migration")
+    if ask(settings, "SELECT to_regclass('_yoyo_migration')::text")[0][0] is not None:
+        rows = ask(settings, "SELECT migration_id FROM _yoyo_migration")
         applied = {name for (name,) in rows}
     pending = [name for name in known if name not in applied]
     if pending:
@@ -91,7 +96,7 @@ def migrations(patient: Patient) -> Finding:
 def extensions(patient: Patient) -> Finding:
     """Whether the extensions that searches use can be had."""
     statement = "SELECT name FROM pg_available_extensions WHERE name = ANY(%s)"
-    rows = _rows(patient.known_settings, statement, list(EXTENSIONS))
+    rows = ask(patient.known_settings, statement, list(EXTENSIONS))
     missing = sorted(set(EXTENSIONS).difference(name for (name,) in rows))
     if missing:
         advice = "install postgresql-contrib on the database's server"
@@ -107,7 +112,7 @@ def indexes(patient: Patient) -> Finding:
         "JOIN pg_namespace AS space ON space.oid = class.relnamespace "
         "WHERE space.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')"
     )
-    found = dict(_rows(patient.known_settings, statement))
+    found = dict(ask(patient.known_settings, statement))
     invalid = sorted(name for name, is_valid in found.items() if not is_valid)
     missing = sorted(expected_indexes().difference(found))
     findings = []
@@ -142,7 +147,7 @@ def credentials(patient: Patient) -> Finding:
     """Whether the keys are there that stored credentials need."""
     settings = patient.known_settings
     ring = list(settings.encryption_key_ring())
-    rows = _rows(
+    rows = ask(
         settings, "SELECT encryption_key_id, count(*) FROM credentials GROUP BY 1 ORDER BY 1"
     )
     lost = [f"“{key_id}” for {count}" for key_id, count in rows if key_id not in ring]
@@ -159,7 +164,7 @@ def credentials(patient: Patient) -> Finding:
 def accounts(patient: Patient) -> Finding:
     """Whether there is an administrator, and no account that anybody could guess."""
     settings = patient.known_settings
-    rows = _rows(
+    rows = ask(
         settings,
         "SELECT users.username, users.email, roles.name, users.organization_id IS NOT NULL, "
         "users.password_hash IS NOT NULL, users.password_changed_at IS NOT NULL, EXISTS ("

@@ -54,13 +54,21 @@ def secrets(patient: Patient) -> Finding:
 
 def _weak_secrets(settings: Settings) -> Iterator[Finding]:
     state: State = "problem" if settings.environment == "production" else "warning"
-    url = settings.database_url.get_secret_value() if settings.database_url else ""
+    addresses = {
+        "DATABASE_URL": settings.database_url,
+        "DATABASE_DIRECT_URL": settings.database_direct_url,
+        "DATABASE_REPLICA_URL": settings.database_replica_url,
+    }
     stores = {
         "MINIO_ROOT_PASSWORD": settings.minio_root_password,
         "MINIO_FALLBACK_ROOT_PASSWORD": settings.minio_fallback_root_password,
     }
     passwords = {
-        "the password in DATABASE_URL": urlsplit(url).password,
+        **{
+            f"the password in {name}": urlsplit(url.get_secret_value()).password
+            for name, url in addresses.items()
+            if url
+        },
         **{name: store.get_secret_value() if store else None for name, store in stores.items()},
     }
     for name, password in passwords.items():

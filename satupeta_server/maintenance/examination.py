@@ -1,6 +1,11 @@
 """All that the doctor looks at, in the order in which it is told."""
 
-from satupeta_server.maintenance import checks_database, checks_settings, checks_store
+from satupeta_server.maintenance import (
+    checks_database,
+    checks_servers,
+    checks_settings,
+    checks_store,
+)
 from satupeta_server.maintenance.doctor import Check
 
 _TABLES = ("configuration", "database", "migrations")
@@ -9,6 +14,8 @@ CHECKS = (
     Check("configuration", checks_settings.configuration, needs=()),
     Check("secrets", checks_settings.secrets),
     Check("database", checks_database.server),
+    Check("pooler", checks_servers.pooler, needs=("configuration", "database")),
+    Check("replica", checks_servers.replica, needs=("configuration", "database")),
     Check("migrations", checks_database.migrations, needs=("configuration", "database")),
     Check("extensions", checks_database.extensions, needs=("configuration", "database")),
     Check("indexes", checks_database.indexes, needs=_TABLES),

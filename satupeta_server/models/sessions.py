@@ -20,6 +20,8 @@ class Session(BaseModel):
     user_agent = peewee.TextField(null=True)
     ended_at = DateTimeTZField(null=True)
     end_reason = peewee.TextField(null=True)
+    write_position = peewee.BigIntegerField()
+    """What a standby must have replayed to show what the session has written or found."""
 
     class Meta:
         table_name = "sessions"

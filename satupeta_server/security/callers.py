@@ -18,6 +18,8 @@ class Caller:
     role: str = ANONYMOUS
     organization_id: uuid.UUID | None = None
     session_id: uuid.UUID | None = None
+    write_position: int = 0
+    """What a standby must have replayed to show what the caller has written."""
     address: str | None = None
     request_id: str | None = None
     command: str | None = None

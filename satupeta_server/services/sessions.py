@@ -1,11 +1,12 @@
 """Sessions: opened by a login, used by refreshes, ended by logout and by what ends a user."""
 
 import datetime
+import functools
 import uuid
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from peewee import fn
+from peewee import SQL, fn
 
 from satupeta_server.database import database
 from satupeta_server.errors import NotAuthenticatedError
@@ -13,6 +14,7 @@ from satupeta_server.models.base import new_id, now
 from satupeta_server.models.roles import Role
 from satupeta_server.models.sessions import Session
 from satupeta_server.models.users import User
+from satupeta_server.replica import WRITTEN, Reader, reader
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.tokens import Claims, Tokens
 from satupeta_server.settings import Settings
@@ -90,9 +92,20 @@ class SessionService:
             role=session.role_name,
             organization_id=session.organization_key,
             session_id=claims.session_id,
+            write_position=session.write_position,
             address=address,
             request_id=request_id,
         )
+
+    def follow(self, caller: Caller, *, is_read: bool) -> None:
+        """Let the request of a known caller read from a standby that has what he wrote.
+
+        Where he writes, it is remembered how far a standby must be from then on.
+        """
+        if self.settings.database_replica_url is None:
+            return
+        note = functools.partial(_note_write, caller.session_id) if caller.session_id else None
+        reader.set(Reader(caller.write_position if is_read else None, note))
 
     async def logout(self, access_token: str) -> None:
         """End the session of a token, expired or not; a token that is none ends nothing."""
@@ -106,6 +119,7 @@ class SessionService:
         query = (
             Session.select(
                 Session.expires_at,
+                Session.write_position,
                 Role.name.alias("role_name"),
                 User.organization_id.alias("organization_key"),
             )
@@ -137,6 +151,11 @@ class SessionService:
             self.tokens.sign("refresh", claims, min(refresh_ends, session_ends)),
             int(access_ends.timestamp()),
         )
+
+
+async def _note_write(session_id: uuid.UUID) -> None:
+    note = Session.update({"write_position": SQL(WRITTEN)})
+    await note.where(Session.id == session_id).aio_execute()
 
 
 async def end_sessions(reason: EndReason, condition: Any) -> int:
