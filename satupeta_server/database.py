@@ -199,7 +199,7 @@ def _address(url: SecretStr, settings: Settings) -> dict[str, Any]:
 
 
 def server_parameters(settings: Settings) -> dict[str, str]:
-    """What each connection asks of the server, times in milliseconds.
+    """What each connection asks of the server, times in milliseconds and memory in kB.
 
     The server ends a statement before the driver gives up on it (a driver that gives up leaves
     the statement running), and notices within half a second that its client is gone.
@@ -212,7 +212,7 @@ def server_parameters(settings: Settings) -> dict[str, str]:
         "idle_in_transaction_session_timeout": "60000",
         "client_connection_check_interval": "500",
         "jit": "off",
-        "work_mem": "32MB",
+        "work_mem": "32768",
     }
 
 
