@@ -1,0 +1,85 @@
+"""``python -m benchmarks.serving``: measure what is asked for and write the table."""
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.serving import against_reference
+from benchmarks.serving.options import Options
+from benchmarks.serving.report import Section, document
+from benchmarks.serving.stage import ROOT, Stage, processors
+
+RESULTS = ROOT / "benchmarks" / "RESULTS.md"
+
+MEASUREMENTS: dict[str, Callable[[Stage, Options], list[Section]]] = {
+    "reference": against_reference.measure,
+}
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(prog="benchmarks.serving", description=__doc__)
+    parser.add_argument(
+        "--only", action="append", choices=list(MEASUREMENTS), help="only this, printed, not kept"
+    )
+    parser.add_argument("--mapsets", type=int, default=10_000, help="rows of the usual database")
+    parser.add_argument("--million", action="store_true", help="a million rows as the largest")
+    parser.add_argument("--quick", action="store_true", help="short rounds, which say less")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep the databases there for repeated runs"
+    )
+    chosen = parser.parse_args()
+    options = Options(
+        mapsets=chosen.mapsets,
+        rounds=1 if chosen.quick else 3,
+        seconds=1 if chosen.quick else 4,
+        warmup=0.3 if chosen.quick else 1,
+        largest=10 * chosen.mapsets * (10 if chosen.million else 1),
+    )
+    names = chosen.only or list(MEASUREMENTS)
+    text = document(_run(names, options, chosen.keep), _facts())
+    if chosen.only:
+        print(text)
+    else:
+        RESULTS.write_text(text, encoding="utf-8")
+
+
+def _run(names: list[str], options: Options, keep: Path | None) -> list[Section]:
+    with _folder(keep) as folder:
+        stage = Stage(folder)
+        try:
+            stage.prepare({options.mapsets})
+            sections = []
+            for name in names:
+                print(name, file=sys.stderr, flush=True)
+                sections += MEASUREMENTS[name](stage, options)
+            return sections
+        finally:
+            stage.stop()
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="satupeta-bench-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def _facts() -> list[str]:
+    servers, load = processors()
+    apart = "apart from each other" if servers != load else "on the same one"
+    return [
+        f"API servers on processors {servers}, the load on {load}: {apart}; "
+        "PostgreSQL on all of them, so it shares one with the load"
+    ]
+
+
+if __name__ == "__main__":
+    main()
