@@ -7,16 +7,28 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.serving import against_reference
+from benchmarks.serving import against_reference, caches, catalogue, crowds, sizes
+from benchmarks.serving.load import processors
 from benchmarks.serving.options import Options
 from benchmarks.serving.report import Section, document
-from benchmarks.serving.stage import ROOT, Stage, processors
+from benchmarks.serving.stage import ROOT, SAMPLE, Stage
 
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 
-MEASUREMENTS: dict[str, Callable[[Stage, Options], list[Section]]] = {
+Measure = Callable[[Stage, Options], list[Section]]
+
+MEASUREMENTS: dict[str, Measure] = {
     "reference": against_reference.measure,
+    "caches": caches.measure,
+    "catalogue": catalogue.measure,
+    "clients": crowds.measure_clients,
+    "writes": crowds.measure_writes,
+    "workers": crowds.measure_workers,
+    "sizes": sizes.measure,
+    "memory": crowds.measure_memory,
 }
+ON_THE_SAMPLE = {"caches", "catalogue"}
+ON_ALL_SIZES = {"sizes", "memory"}
 
 
 def main() -> None:
@@ -26,19 +38,13 @@ def main() -> None:
         "--only", action="append", choices=list(MEASUREMENTS), help="only this, printed, not kept"
     )
     parser.add_argument("--mapsets", type=int, default=10_000, help="rows of the usual database")
-    parser.add_argument("--million", action="store_true", help="a million rows as the largest")
+    parser.add_argument("--million", action="store_true", help="measure a million mapsets, too")
     parser.add_argument("--quick", action="store_true", help="short rounds, which say less")
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="keep the databases there for repeated runs"
     )
     chosen = parser.parse_args()
-    options = Options(
-        mapsets=chosen.mapsets,
-        rounds=1 if chosen.quick else 3,
-        seconds=1 if chosen.quick else 4,
-        warmup=0.3 if chosen.quick else 1,
-        largest=10 * chosen.mapsets * (10 if chosen.million else 1),
-    )
+    options = Options.of(chosen.mapsets, million=chosen.million, quick=chosen.quick)
     names = chosen.only or list(MEASUREMENTS)
     text = document(_run(names, options, chosen.keep), _facts())
     if chosen.only:
@@ -51,7 +57,7 @@ def _run(names: list[str], options: Options, keep: Path | None) -> list[Section]
     with _folder(keep) as folder:
         stage = Stage(folder)
         try:
-            stage.prepare({options.mapsets})
+            stage.prepare(_databases(names, options))
             sections = []
             for name in names:
                 print(name, file=sys.stderr, flush=True)
@@ -59,6 +65,16 @@ def _run(names: list[str], options: Options, keep: Path | None) -> list[Section]
             return sections
         finally:
             stage.stop()
+
+
+def _databases(names: list[str], options: Options) -> list[int]:
+    """The sizes of the databases that are needed."""
+    needed = {options.mapsets}
+    if ON_THE_SAMPLE.intersection(names):
+        needed.add(SAMPLE)
+    if ON_ALL_SIZES.intersection(names):
+        needed.update(options.sizes)
+    return sorted(needed)
 
 
 @contextlib.contextmanager

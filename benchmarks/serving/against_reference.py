@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 
 from benchmarks.serving import paths
-from benchmarks.serving.load import Figures, Plan, Report, Request, load
+from benchmarks.serving.load import Plan, Report, Request, load
 from benchmarks.serving.options import Options
 from benchmarks.serving.paths import Paths, Rows
 from benchmarks.serving.report import Section
-from benchmarks.serving.stage import Server, Stage, processors
+from benchmarks.serving.stage import Server, Stage
 
 CLIENTS = 8
 COMPARED = 15
@@ -93,9 +93,9 @@ def one_round(
 ) -> None:
     """Warm up, then measure one server."""
     requests = [Request(path) for path in asked]
-    load(Plan(server.port, CLIENTS, options.warmup, requests, processors=processors()[1]))
+    load(Plan(server.port, CLIENTS, options.warmup, requests))
     used, used_there = server.cpu_seconds(), stage.postgres_cpu_seconds()
-    report = load(Plan(server.port, CLIENTS, options.seconds, requests, processors=processors()[1]))
+    report = load(Plan(server.port, CLIENTS, options.seconds, requests))
     count = max(report.of().count, 1)
     rounds.reports.append(report)
     rounds.server.append(1000 * (server.cpu_seconds() - used) / count)
@@ -134,6 +134,3 @@ def _difference(mine: Any, theirs: Any, place: str) -> str:
     else:
         return f"{place}: {mine!r} and {theirs!r}"[:500]
     return next(_difference(one, two, where) for where, one, two in pairs if one != two)
-
-
-__all__ = ["Figures", "measure"]

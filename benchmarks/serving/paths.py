@@ -16,6 +16,7 @@ from satupeta_server.settings import Settings
 PAGE = 20
 MOST = 500
 """Paths of one list."""
+FACETS = "category,producer,classification,data_status,coverage_level,regional,year"
 _DEEPEST = 2_000
 _PUBLIC = """
     deleted_at IS NULL AND is_active AND status_validation = 'approved'
@@ -55,6 +56,9 @@ class Rows:
                 [row[0] for row in ask("SELECT id::text FROM organizations ORDER BY name")],
                 [row[0] for row in ask("SELECT id::text FROM categories ORDER BY name")],
             )
+
+
+Paths = Callable[[Rows], list[str]]
 
 
 def mapsets(*filters: str, **parameters: object) -> str:
@@ -111,16 +115,104 @@ def filtered_by_json(rows: Rows) -> list[str]:
 
 
 def selective_searches(rows: Rows) -> list[str]:
-    """Searches for two words of a name, of which the longest ones say most."""
-    words = [sorted(set(name.split()), key=lambda word: (-len(word), word)) for name in rows.names]
-    pairs = dict.fromkeys(" ".join(found[:2]) for found in words)
+    """Searches for a word of the theme and the last one of the place, from names that are there."""
+    pairs = dict.fromkeys(_words(name) for name in rows.names)
     return [mapsets(search=pair, limit=PAGE) for pair in pairs]
+
+
+def _words(name: str) -> str:
+    """Of ``Jaringan Jalan Kabupaten Gresik Tahun 2022`` it is ``Jaringan Gresik``."""
+    words = name.partition(" Tahun ")[0].split()
+    return f"{words[0]} {words[-1]}"
+
+
+def common_words(rows: Rows) -> list[str]:
+    """Searches for words that stand in most mapsets."""
+    del rows
+    return _shuffled(
+        mapsets(search=word, limit=PAGE, offset=offset)
+        for word in ("kabupaten", "data", "tahun", "peta", "edisi", "skala")
+        for offset in range(0, 200, PAGE)
+    )
+
+
+def totals(rows: Rows) -> list[str]:
+    """First pages of common filters, with their exact totals."""
+    filters = [
+        *(f"producer_id={key}" for key in rows.producers),
+        *(f"category_id={key}" for key in rows.categories),
+        "data_status=tetap",
+        "data_status=sementara",
+        "coverage_level=kecamatan",
+        "coverage_level=desa",
+        "is_popular=true",
+    ]
+    return _shuffled(mapsets(one, limit=PAGE) for one in filters)
+
+
+def facets(rows: Rows) -> list[str]:
+    """All facets without a filter, in pages that differ."""
+    offsets = range(0, min(rows.total, 60 * PAGE), PAGE)
+    return _shuffled(mapsets(facets=FACETS, limit=PAGE, offset=offset) for offset in offsets)
+
+
+def filtered_facets(rows: Rows) -> list[str]:
+    """All facets beside a common filter."""
+    filters = [
+        *(f"producer_id={key}" for key in rows.producers),
+        *(f"category_id={key}" for key in rows.categories),
+    ]
+    return _shuffled(mapsets(one, facets=FACETS, limit=PAGE) for one in filters)
+
+
+def rare_filters(rows: Rows) -> list[str]:
+    """Combinations that few mapsets meet, of fields that no index holds together."""
+    return _shuffled(
+        mapsets(
+            f"producer_id={producer}",
+            f"coverage_level={level}",
+            "data_status=sementara",
+            "is_popular=true",
+            f"temporal_start>={year}-01-01T00:00:00+07:00",
+            limit=PAGE,
+        )
+        for producer in rows.producers
+        for level in ("desa", "kecamatan", "provinsi")
+        for year in (2019, 2022, 2025)
+    )
+
+
+def mixture(rows: Rows) -> list[str]:
+    """Lists, filtered lists and details, as many of each."""
+    kinds = (pages(rows), filtered_by_producer(rows), filtered_by_json(rows), details(rows))
+    fewest = min(len(kind) for kind in kinds)
+    return _shuffled(path for kind in kinds for path in kind[:fewest])
+
+
+def landing(rows: Rows) -> list[str]:
+    """What the portal's first page asks for (contract, 6.1), but for its statistic."""
+    del rows
+    public = ("is_active=true", "status_validation=approved")
+    return [
+        mapsets(*public, limit=3),
+        mapsets(*public, limit=5),
+        "/api/organizations?limit=5&filter=is_active%3Dtrue",
+        "/api/news?limit=5&filter=is_active%3Dtrue",
+    ]
+
+
+def statistic(rows: Rows) -> list[str]:
+    """The unlimited list of which the first page reads only the total."""
+    del rows
+    return [mapsets("is_active=true", "status_validation=approved")]
+
+
+def groups(rows: Rows) -> list[str]:
+    """The groups of the catalogue, by producer."""
+    return [group(f"producer_id={key}") for key in rows.producers]
 
 
 def _shuffled(paths: Iterable[str]) -> list[str]:
     ordered = list(dict.fromkeys(paths))
     Random(7).shuffle(ordered)  # noqa: S311 -- the same order each time
     return ordered[:MOST]
-
-
-Paths = Callable[[Rows], list[str]]

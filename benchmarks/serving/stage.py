@@ -16,6 +16,7 @@ import orjson
 import psutil
 
 from benchmarks.databases import Databases, url_of
+from benchmarks.serving.load import processors
 from satupeta_server import database
 from satupeta_server.embedded import EmbeddedServers
 from satupeta_server.seed.accounts import FILE_NAME, make_accounts
@@ -23,6 +24,8 @@ from satupeta_server.server import parent_environment
 from satupeta_server.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+SAMPLE = 500
+"""Mapsets of the sample catalogue, as the portal is tried with."""
 REFERENCE_SUFFIX = "_reference"
 _START_SECONDS = 30
 # What a search by ILIKE needs to be fast, on the columns as they are.
@@ -31,12 +34,6 @@ _REFERENCE_INDEXES = (
     "CREATE INDEX reference_name ON mapsets USING gin (name gin_trgm_ops)",
     "CREATE INDEX reference_description ON mapsets USING gin (description gin_trgm_ops)",
 )
-
-
-def processors() -> tuple[list[int], list[int]]:
-    """The processors of the servers and those of the load, apart where there are two."""
-    own = sorted(os.sched_getaffinity(0))
-    return (own[:-1], own[-1:]) if len(own) > 1 else (own, own)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -182,6 +179,16 @@ class Stage:
         }
         command = ["-m", "satupeta_cli", "serve"]
         with running(command, environment, settings.port, "/api/health/live", apart=apart) as one:
+            yield one
+
+    @contextlib.contextmanager
+    def bare(self, pages: Mapping[str, tuple[bytes, str]]) -> Iterator[Server]:
+        """A bare Tornado handler that returns pages, with their types, by their addresses."""
+        port, file = _free_port(), self.folder / "pages.json"
+        texts = {path: (body.decode(), kind) for path, (body, kind) in pages.items()}
+        file.write_bytes(orjson.dumps(texts))
+        command = ["-m", "benchmarks.serving.bare", str(file), str(port)]
+        with running(command, os.environ, port, next(iter(pages))) as one:
             yield one
 
     @contextlib.contextmanager
