@@ -18,7 +18,7 @@ test: .venv/.test lint types architecture
 test-long: .venv/.test
 	$(BIN)/python -m pytest -q -m "long or not long"
 
-# Writes benchmarks/RESULTS.md; BENCH=--million for the size that counts.
+# Writes benchmarks/RESULTS.md; BENCH=--million measures a million mapsets, too.
 bench: .venv/.test
 	$(BIN)/python -m benchmarks.serving $(BENCH)
 

@@ -27,6 +27,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "sizes": sizes.measure,
     "memory": crowds.measure_memory,
 }
+MILLION = 1_000_000
 ON_THE_SAMPLE = {"caches", "catalogue"}
 ON_ALL_SIZES = {"sizes", "memory"}
 
@@ -39,12 +40,14 @@ def main() -> None:
     )
     parser.add_argument("--mapsets", type=int, default=10_000, help="rows of the usual database")
     parser.add_argument("--million", action="store_true", help="measure a million mapsets, too")
-    parser.add_argument("--quick", action="store_true", help="short rounds, which say less")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
+    parser.add_argument("--seconds", type=float, default=4, help="of one round")
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="keep the databases there for repeated runs"
     )
     chosen = parser.parse_args()
-    options = Options.of(chosen.mapsets, million=chosen.million, quick=chosen.quick)
+    sizes_compared = (chosen.mapsets, 10 * chosen.mapsets, *([MILLION] if chosen.million else []))
+    options = Options(chosen.mapsets, sizes_compared, chosen.rounds, chosen.seconds)
     names = chosen.only or list(MEASUREMENTS)
     text = document(_run(names, options, chosen.keep), _facts())
     if chosen.only:

@@ -45,8 +45,9 @@ Rounds = tuple[list[float], int]
 def _add(section: Section, state: str, amount: int, rounds: Rounds) -> None:
     times, errors = rounds
     middle, worst = statistics.median(times), max(times)
-    section.at_most(f"{amount} at once, {state}: median", BAR_MILLISECONDS, middle, " ms")
-    section.at_most(f"{amount} at once, {state}: worst", BAR_MILLISECONDS, worst, " ms")
+    name = f"{amount} at once, {state}"
+    section.at_most(f"{name}: median", BAR_MILLISECONDS, middle, " ms", errors=errors)
+    section.at_most(f"{name}: worst", BAR_MILLISECONDS, worst, " ms", errors=errors)
     section.figures.append([state, str(amount), f"{middle:.0f}", f"{worst:.0f}", str(errors)])
 
 

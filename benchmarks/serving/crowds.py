@@ -75,8 +75,8 @@ def measure_writes(stage: Stage, options: Options) -> list[Section]:
         after = statistics.median(report.rate() for report in mixed)
         writes = statistics.median(report.rate(WRITE) for report in mixed)
         errors = sum(report.errors for report in [*alone, *mixed])
-        section.at_least(f"{state}: reads with writes / alone", WRITES_BAR, after / before)
-        section.at_most(f"{state}: errors", 0, errors)
+        name = f"{state}: reads with writes / alone"
+        section.at_least(name, WRITES_BAR, after / before, errors=errors)
         rates = (f"{rate:,.0f}" for rate in (before, after, writes))
         section.figures.append([state, *rates, str(errors)])
     return [section]
@@ -143,8 +143,9 @@ def measure_workers(stage: Stage, options: Options) -> list[Section]:
             with stage.ours(options.mapsets, workers=workers, apart=False) as server:
                 load(Plan(server.port, 16, options.warmup, requests))
                 reports.append(load(Plan(server.port, 16, options.seconds, requests)))
+    wrong = sum(report.errors for reports in rates.values() for report in reports)
     one, two = (sorted(reports, key=Report.rate)[len(reports) // 2] for reports in rates.values())
-    section.at_least("lists of 20: two / one", WORKERS_BAR, two.rate() / one.rate())
+    section.at_least("lists of 20: two / one", WORKERS_BAR, two.rate() / one.rate(), errors=wrong)
     section.figures += [["one", *_cells(one)], ["two", *_cells(two)]]
     return [section]
 

@@ -14,17 +14,16 @@ class Options:
     rounds: int
     seconds: float
     """Of one round."""
-    warmup: float
-    longest: float
-    """Seconds after which no more requests of a fixed number are sent."""
 
-    @classmethod
-    def of(cls, mapsets: int, *, million: bool, quick: bool) -> "Options":
-        """The times of a short or of a whole run."""
-        sizes = (mapsets, 10 * mapsets, *([1_000_000] if million else []))
-        if quick:
-            return cls(mapsets, sizes, rounds=1, seconds=1, warmup=0.3, longest=3)
-        return cls(mapsets, sizes, rounds=3, seconds=4, warmup=1, longest=15)
+    @property
+    def warmup(self) -> float:
+        """Seconds before a round, which do not count."""
+        return self.seconds / 4
+
+    @property
+    def longest(self) -> float:
+        """Seconds after which no more requests of a fixed number are sent."""
+        return 4 * self.seconds
 
     @staticmethod
     def say(text: str) -> None:

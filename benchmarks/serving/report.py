@@ -1,6 +1,7 @@
 """The table: what was measured, its bar, and whether that is met."""
 
 import importlib.metadata
+import math
 import os
 import platform
 import time
@@ -23,10 +24,13 @@ class Row:
     bar: str
     measured: str
     is_met: bool | None = None
+    is_aim_reached: bool = False
 
     @property
     def verdict(self) -> str:
         """In words."""
+        if self.is_aim_reached:
+            return "met, and the aim"
         return {None: "", True: "met", False: "**not met**"}[self.is_met]
 
 
@@ -40,14 +44,25 @@ class Section:
     columns: Sequence[str] = ()
     figures: list[Sequence[str]] = field(default_factory=list)
 
-    def at_least(self, name: str, bar: float, value: float, aim: float | None = None) -> None:
-        """Add a ratio that must reach a bar, and may have a higher aim."""
-        wanted = f"≥ {bar:g}" + (f" (aim {aim:g})" if aim else "")
-        self.rows.append(Row(name, wanted, f"{value:.2f}", value >= bar))
+    def at_least(
+        self, name: str, bar: float, value: float, *, aim: float = math.inf, errors: int = 0
+    ) -> None:
+        """Add a ratio that must reach a bar, and may have a higher aim; an error misses it."""
+        wanted = f"≥ {bar:g}" + (f", aim {aim:g}" if aim < math.inf else "")
+        is_met = value >= bar and not errors
+        measured = _number(value) + _said(errors)
+        self.rows.append(Row(name, wanted, measured, is_met, is_met and value >= aim))
 
-    def at_most(self, name: str, bar: float, value: float, unit: str = "") -> None:
-        """Add a value that must not exceed a bar."""
-        self.rows.append(Row(name, f"≤ {bar:g}{unit}", f"{value:.2f}{unit}", value <= bar))
+    def at_most(
+        self, name: str, bar: float, value: float, unit: str = "", *, errors: int = 0
+    ) -> None:
+        """Add a value that must not exceed a bar; an error misses it."""
+        measured = _number(value) + unit + _said(errors)
+        self.rows.append(Row(name, f"≤ {bar:g}{unit}", measured, value <= bar and not errors))
+
+    def shown(self, name: str, value: float) -> None:
+        """Add a value that has no bar."""
+        self.rows.append(Row(name, "", _number(value)))
 
     def markdown(self) -> str:
         """The section as Markdown."""
@@ -58,6 +73,14 @@ class Section:
         if self.figures:
             parts.append(_table(self.columns, self.figures))
         return "\n\n".join(part for part in parts if part)
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:,.2f}"
+
+
+def _said(errors: int) -> str:
+    return f", {errors} errors" if errors else ""
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -63,7 +63,9 @@ def measure(stage: Stage, options: Options) -> list[Section]:
 
 def _judge(section: Section, name: str, bar: float, figures: Sequence[Figures]) -> None:
     first, last = figures[0], figures[-1]
-    section.at_most(f"{name}: p95, largest / smallest", bar, last.p95 / first.p95)
+    errors = sum(one.errors for one in figures)
+    ratio = last.p95 / first.p95
+    section.at_most(f"{name}: p95, largest / smallest", bar, ratio, errors=errors)
     if bar == 10:
         section.at_most(f"{name}: slowest", WORST_MILLISECONDS, last.worst, " ms")
 

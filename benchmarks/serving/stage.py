@@ -26,6 +26,7 @@ from satupeta_server.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent.parent
 SAMPLE = 500
 """Mapsets of the sample catalogue, as the portal is tried with."""
+NO_CACHE = {"RESPONSE_CACHE_MEGABYTES": "0"}
 REFERENCE_SUFFIX = "_reference"
 _START_SECONDS = 30
 # What a search by ILIKE needs to be fast, on the columns as they are.
@@ -173,10 +174,7 @@ class Stage:
     ) -> Iterator[Server]:
         """Our server; ``apart`` keeps it off the processor of the load."""
         settings = self.settings(size, workers=workers)
-        environment = {
-            **parent_environment(settings),
-            "RESPONSE_CACHE": "true" if cache else "false",
-        }
+        environment = parent_environment(settings) | ({} if cache else NO_CACHE)
         command = ["-m", "satupeta_cli", "serve"]
         with running(command, environment, settings.port, "/api/health/live", apart=apart) as one:
             yield one
