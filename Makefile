@@ -4,7 +4,7 @@ BIN := .venv/bin
 # As many processes as there are cores; each has servers of its own.
 PARALLEL ?= -n logical --maxprocesses=4 --dist worksteal
 
-.PHONY: run test test-long lint types architecture format lock clean
+.PHONY: run test test-long bench lint types architecture format lock clean
 
 run: .venv/.run
 	@exec $(BIN)/satupeta dev
@@ -17,6 +17,10 @@ test: .venv/.test lint types architecture
 
 test-long: .venv/.test
 	$(BIN)/python -m pytest -q -m "long or not long"
+
+# Writes benchmarks/RESULTS.md; BENCH=--million measures a million mapsets, too.
+bench: .venv/.test
+	$(BIN)/python -m benchmarks.serving $(BENCH)
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -6,7 +6,6 @@ and revisions.
 """
 
 import argparse
-import base64
 import contextlib
 import itertools
 import json
@@ -19,19 +18,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 import psycopg2
-from pydantic import SecretStr
 
-from satupeta_server import database, migrating
+from benchmarks.databases import Databases, url_of
 from satupeta_server.embedded import Addresses, EmbeddedServers
-from satupeta_server.seed.reference import seed_reference
-from satupeta_server.seed.sample import load_sample
 from satupeta_server.server import parent_environment
-from satupeta_server.settings import Settings, load_settings
-from satupeta_server.storage import ObjectStore
+from satupeta_server.settings import Settings
 
 REGIONS = (
     Path(__file__).resolve().parent.parent
@@ -109,7 +103,7 @@ class Bench:
     """Databases of one server, and the work that is done in them."""
 
     def __init__(self, addresses: Addresses, folder: Path) -> None:
-        self.addresses = addresses
+        self.databases = Databases(addresses, folder)
         self.folder = folder
         self.works: list[Work] = []
 
@@ -118,42 +112,9 @@ class Bench:
         self.works.append(Work(name, rows))
         return self.works[-1]
 
-    @contextlib.contextmanager
-    def own_database(self, name: str, mapsets: int = 0) -> Iterator[Settings]:
-        """A migrated and seeded database with the sample catalogue and so many mapsets."""
-        server = psycopg2.connect(self.addresses.database_url)
-        server.autocommit = True
-        server.cursor().execute(f"CREATE DATABASE {name}")
-        settings = self._settings(name)
-        store = ObjectStore(settings)
-        store.ensure_bucket()
-        migrating.upgrade(_url(settings))
-        database.connect(settings)
-        with database.synchronous():
-            seed_reference()
-            load_sample(settings, store, count=mapsets)
-        database.database.close()
-        store.close()
-        yield settings
-        server.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
-        server.close()
-
-    def _settings(self, name: str) -> Settings:
-        url = urlunsplit(urlsplit(self.addresses.database_url or "")._replace(path=f"/{name}"))
-        return load_settings(
-            None,
-            database_url=SecretStr(url),
-            minio_endpoint_url=self.addresses.object_store_endpoint,
-            minio_root_user=self.addresses.object_store_access_key,
-            minio_root_password=SecretStr(self.addresses.object_store_secret_key or ""),
-            secret_key=SecretStr("a-secret-key-of-the-benchmarks-0123456789"),
-            encryption_keys=SecretStr(json.dumps({"1": base64.b64encode(bytes(32)).decode()})),
-            data_dir=self.folder,
-        )
-
     def regions(self) -> None:
         """Import the whole region file, and once more."""
-        with self.own_database("regions") as settings:
+        with self.databases.own("regions") as settings:
             for name in ("regions, first", "regions, again"):
                 command(settings, self.work(name, 91_220), *_import("regions", REGIONS))
 
@@ -161,16 +122,16 @@ class Bench:
         """Import mapsets, once more, and COPY the same rows into another database."""
         path, copies = self.folder / "mapsets.jsonl", self.folder / "copies"
         copies.mkdir()
-        with self.own_database("origin", count) as settings:
+        with self.databases.own("origin", count) as settings:
             self._write_mapsets(settings, path, count)
-        with self.own_database("imported") as settings:
+        with self.databases.own("imported") as settings:
             command(settings, self.work("mapsets, first", count), *_import("mapsets", path))
             _copy_out(settings, copies)
             command(settings, self.work("mapsets, again", count), *_import("mapsets", path))
             some = min(count, MOST_CHANGED)
             changed = _changed(path, some)
             command(settings, self.work("mapsets, changed", some), *_import("mapsets", changed))
-        with self.own_database("copied") as settings, measured(self.work("bare COPY", count)):
+        with self.databases.own("copied") as settings, measured(self.work("bare COPY", count)):
             _copy_in(settings, copies)
 
     def _write_mapsets(self, settings: Settings, path: Path, count: int) -> None:
@@ -202,19 +163,15 @@ def _import(kind: str, path: Path) -> tuple[str, ...]:
     return "-q", "import", kind, str(path), "--json"
 
 
-def _url(settings: Settings) -> str:
-    return settings.database_url.get_secret_value() if settings.database_url else ""
-
-
 def _copy_out(settings: Settings, folder: Path) -> None:
-    with contextlib.closing(psycopg2.connect(_url(settings))) as connection:
+    with contextlib.closing(psycopg2.connect(url_of(settings))) as connection:
         for table in TABLES:
             with (folder / table).open("wb") as file, connection.cursor() as cursor:
                 cursor.copy_expert(f"COPY {table} TO STDOUT", file)
 
 
 def _copy_in(settings: Settings, folder: Path) -> None:
-    with contextlib.closing(psycopg2.connect(_url(settings))) as connection:
+    with contextlib.closing(psycopg2.connect(url_of(settings))) as connection:
         for table in TABLES:
             with (folder / table).open("rb") as file, connection.cursor() as cursor:
                 cursor.copy_expert(f"COPY {table} FROM STDIN", file)

@@ -36,3 +36,19 @@ def test_the_measurement_prints_a_ratio_for_each_command() -> None:
     names = ["verify", "mirror to a store", "mirror to a folder"]
     assert [line[:24].strip() for line in lines] == names
     assert all(float(line.split()[-1]) > 0 for line in lines)
+
+
+def test_the_reference_and_the_server_are_measured_after_giving_the_same_json() -> None:
+    few = ["--only", "reference", "--mapsets", "120", "--rounds", "1", "--seconds", "0.1"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks.serving", *few],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    rows = [line.split(" | ") for line in ended.stdout.splitlines() if " | ours | " in line]
+    assert len(rows) == 6
+    assert all(float(rate) > 0 and errors == "0 |" for _, _, rate, *_, errors in rows)

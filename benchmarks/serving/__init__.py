@@ -1,0 +1,1 @@
+"""How fast the API answers, beside the stack that it replaces, as ratios with their bars."""

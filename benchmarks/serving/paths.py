@@ -1,0 +1,218 @@
+"""What is asked for: prepared lists of varied paths, made from the rows that are there."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import psycopg2
+
+from benchmarks.databases import url_of
+from satupeta_server.settings import Settings
+
+PAGE = 20
+MOST = 500
+"""Paths of one list."""
+FACETS = "category,producer,classification,data_status,coverage_level,regional,year"
+_DEEPEST = 2_000
+_PUBLIC = """
+    deleted_at IS NULL AND is_active AND status_validation = 'approved'
+    AND classification_id NOT IN (SELECT id FROM classifications WHERE is_secret)
+"""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What stands in a database, as far as paths are made of it."""
+
+    total: int
+    """Public mapsets."""
+    ids: list[str]
+    names: list[str]
+    producers: list[str]
+    categories: list[str]
+
+    @classmethod
+    def read(cls, settings: Settings) -> "Rows":
+        """Read them, the same ones each time."""
+        with contextlib.closing(psycopg2.connect(url_of(settings))) as connection:
+
+            def ask(statement: str) -> list[tuple[Any, ...]]:
+                cursor = connection.cursor()
+                cursor.execute(statement)
+                return cursor.fetchall()
+
+            mapsets = ask(
+                f"SELECT id::text, name FROM mapsets WHERE {_PUBLIC} "  # noqa: S608 -- our own
+                f"ORDER BY md5(id::text) LIMIT {MOST}"
+            )
+            return cls(
+                ask(f"SELECT count(*) FROM mapsets WHERE {_PUBLIC}")[0][0],  # noqa: S608
+                [row[0] for row in mapsets],
+                [row[1] for row in mapsets],
+                [row[0] for row in ask("SELECT id::text FROM organizations ORDER BY name")],
+                [row[0] for row in ask("SELECT id::text FROM categories ORDER BY name")],
+            )
+
+
+Paths = Callable[[Rows], list[str]]
+
+
+def mapsets(*filters: str, **parameters: object) -> str:
+    """The path of a list of mapsets; filters as repeated parameters."""
+    pairs = [*(("filter", one) for one in filters), *parameters.items()]
+    return f"/api/mapsets?{urlencode(pairs)}"
+
+
+def group(filtered: str, search: str = "") -> str:
+    """The request of one group of the portal's catalogue, as the portal writes it."""
+    atoms = [filtered, "is_active=true", "status_validation=approved"]
+    return f"/api/mapsets?filter={quote(json.dumps(atoms), safe='[],:')}&search={quote(search)}"
+
+
+def pages(rows: Rows) -> list[str]:
+    """Pages of the list, at offsets of up to 2,000."""
+    last = min(_DEEPEST, max(rows.total - PAGE, 0))
+    offsets = range(0, last + 1, max(1, last // MOST))
+    return _shuffled(mapsets(limit=PAGE, offset=offset) for offset in offsets)
+
+
+def details(rows: Rows) -> list[str]:
+    """Single mapsets."""
+    return [f"/api/mapsets/{mapset_id}" for mapset_id in rows.ids]
+
+
+def filtered_by_producer(rows: Rows) -> list[str]:
+    """Pages of the mapsets of one producer."""
+    return _shuffled(
+        mapsets(f"producer_id={key}", "is_active=true", limit=PAGE, offset=offset)
+        for key in rows.producers
+        for offset in range(0, 10, 2)
+    )
+
+
+def filtered_by_category(rows: Rows) -> list[str]:
+    """Pages of the mapsets of one category with one state of their data."""
+    return _shuffled(
+        mapsets(f"category_id={key}", f"data_status={status}", limit=PAGE, offset=offset)
+        for key in rows.categories
+        for status in ("tetap", "sementara")
+        for offset in range(0, 200, 10)
+    )
+
+
+def filtered_by_json(rows: Rows) -> list[str]:
+    """Pages of groups of the catalogue: a JSON list of filters."""
+    return _shuffled(
+        f"{group(f'{field}={key}')}&limit={PAGE}&offset={offset}"
+        for field, keys in (("producer_id", rows.producers), ("category_id", rows.categories))
+        for key in keys
+        for offset in range(0, 20, 5)
+    )
+
+
+def selective_searches(rows: Rows) -> list[str]:
+    """Searches for a word of the theme and the last one of the place, from names that are there."""
+    pairs = dict.fromkeys(_words(name) for name in rows.names)
+    return [mapsets(search=pair, limit=PAGE) for pair in pairs]
+
+
+def _words(name: str) -> str:
+    """Of ``Jaringan Jalan Kabupaten Gresik Tahun 2022`` it is ``Jaringan Gresik``."""
+    words = name.partition(" Tahun ")[0].split()
+    return f"{words[0]} {words[-1]}"
+
+
+def common_words(rows: Rows) -> list[str]:
+    """Searches for words that stand in most mapsets."""
+    del rows
+    return _shuffled(
+        mapsets(search=word, limit=PAGE, offset=offset)
+        for word in ("kabupaten", "data", "tahun", "peta", "edisi", "skala")
+        for offset in range(0, 200, PAGE)
+    )
+
+
+def totals(rows: Rows) -> list[str]:
+    """First pages of common filters, with their exact totals."""
+    filters = [
+        *(f"producer_id={key}" for key in rows.producers),
+        *(f"category_id={key}" for key in rows.categories),
+        "data_status=tetap",
+        "data_status=sementara",
+        "coverage_level=kecamatan",
+        "coverage_level=desa",
+        "is_popular=true",
+    ]
+    return _shuffled(mapsets(one, limit=PAGE) for one in filters)
+
+
+def facets(rows: Rows) -> list[str]:
+    """All facets without a filter, in pages that differ."""
+    offsets = range(0, min(rows.total, 60 * PAGE), PAGE)
+    return _shuffled(mapsets(facets=FACETS, limit=PAGE, offset=offset) for offset in offsets)
+
+
+def filtered_facets(rows: Rows) -> list[str]:
+    """All facets beside a common filter."""
+    filters = [
+        *(f"producer_id={key}" for key in rows.producers),
+        *(f"category_id={key}" for key in rows.categories),
+    ]
+    return _shuffled(mapsets(one, facets=FACETS, limit=PAGE) for one in filters)
+
+
+def rare_filters(rows: Rows) -> list[str]:
+    """Combinations that few mapsets meet, of fields that no index holds together."""
+    return _shuffled(
+        mapsets(
+            f"producer_id={producer}",
+            f"coverage_level={level}",
+            "data_status=sementara",
+            "is_popular=true",
+            f"temporal_start>={year}-01-01T00:00:00+07:00",
+            limit=PAGE,
+        )
+        for producer in rows.producers
+        for level in ("desa", "kecamatan", "provinsi")
+        for year in (2019, 2022, 2025)
+    )
+
+
+def mixture(rows: Rows) -> list[str]:
+    """Lists, filtered lists and details, as many of each."""
+    kinds = (pages(rows), filtered_by_producer(rows), filtered_by_json(rows), details(rows))
+    fewest = min(len(kind) for kind in kinds)
+    return _shuffled(path for kind in kinds for path in kind[:fewest])
+
+
+def landing(rows: Rows) -> list[str]:
+    """What the portal's first page asks for (contract, 6.1), but for its statistic."""
+    del rows
+    public = ("is_active=true", "status_validation=approved")
+    return [
+        mapsets(*public, limit=3),
+        mapsets(*public, limit=5),
+        "/api/organizations?limit=5&filter=is_active%3Dtrue",
+        "/api/news?limit=5&filter=is_active%3Dtrue",
+    ]
+
+
+def statistic(rows: Rows) -> list[str]:
+    """The unlimited list of which the first page reads only the total."""
+    del rows
+    return [mapsets("is_active=true", "status_validation=approved")]
+
+
+def groups(rows: Rows) -> list[str]:
+    """The groups of the catalogue, by producer."""
+    return [group(f"producer_id={key}") for key in rows.producers]
+
+
+def _shuffled(paths: Iterable[str]) -> list[str]:
+    ordered = list(dict.fromkeys(paths))
+    Random(7).shuffle(ordered)  # noqa: S311 -- the same order each time
+    return ordered[:MOST]

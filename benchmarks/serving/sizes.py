@@ -1,0 +1,103 @@
+"""Flat in size: the same requests on few and on many mapsets, cold and warm."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import orjson
+
+from benchmarks.serving import paths
+from benchmarks.serving.load import Figures, Plan, Request, load
+from benchmarks.serving.options import Options
+from benchmarks.serving.paths import PAGE, Paths, Rows
+from benchmarks.serving.report import Section
+from benchmarks.serving.stage import Server, Stage
+
+COLD = 20
+"""Requests after a restart."""
+WARM = 100
+WORST_MILLISECONDS = 300
+_CURSORS = 30
+COLUMNS = ("p95 ms", "State", "Mapsets", "p50", "p95", "Worst", "Requests", "Errors")
+
+KINDS: Sequence[tuple[str, Paths | None, float]] = (
+    ("list of 20", paths.pages, 1.5),
+    ("detail", paths.details, 1.5),
+    ("keyset page", None, 1.5),
+    ("selective search", paths.selective_searches, 1.5),
+    ("common filters with totals", paths.totals, 5),
+    ("facets", paths.facets, 5),
+    ("facets beside a filter", paths.filtered_facets, 5),
+    ("common word", paths.common_words, 10),
+    ("rare combination of filters", paths.rare_filters, 10),
+)
+"""Name, paths (a keyset page's are read from the server) and the bar of their ratio."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one kind took at one size."""
+
+    cold: Figures
+    warm: Figures
+
+
+def measure(stage: Stage, options: Options) -> list[Section]:
+    """Measure each kind at each size, by one client, without the cache."""
+    section = Section(
+        f"Flat in size, from {options.sizes[0]:,} to {options.sizes[-1]:,} mapsets",
+        f"One client, without any result cache, exact totals included; p95 of {COLD} requests "
+        f"right after a restart of PostgreSQL and of the server (cold; the system's own file "
+        f"cache remains) and of {WARM} further ones (warm).",
+        columns=COLUMNS,
+    )
+    for name, make, bar in KINDS:
+        found = {size: _at_size(stage, options, size, make) for size in options.sizes}
+        for state in ("cold", "warm"):
+            figures = {size: getattr(one, state) for size, one in found.items()}
+            _judge(section, f"{name}, {state}", bar, list(figures.values()))
+            section.figures += [_cells(name, state, size, one) for size, one in figures.items()]
+        options.say(f"{name}: {[round(one.warm.p95, 2) for one in found.values()]} ms")
+    return [section]
+
+
+def _judge(section: Section, name: str, bar: float, figures: Sequence[Figures]) -> None:
+    first, last = figures[0], figures[-1]
+    errors = sum(one.errors for one in figures)
+    ratio = last.p95 / first.p95
+    section.at_most(f"{name}: p95, largest / smallest", bar, ratio, errors=errors)
+    if bar == 10:
+        section.at_most(f"{name}: slowest", WORST_MILLISECONDS, last.worst, " ms")
+
+
+def _cells(name: str, state: str, size: int, one: Figures) -> list[str]:
+    times = (f"{value:.2f}" for value in (one.p50, one.p95, one.worst))
+    return [name, state, f"{size:,}", *times, str(one.count), str(one.errors)]
+
+
+def _at_size(stage: Stage, options: Options, size: int, make: Paths | None) -> Found:
+    rows = Rows.read(stage.settings(size))
+    if make is None:
+        with stage.ours(size) as server:
+            asked = _keyset_pages(server)
+    else:
+        asked = make(rows)
+    requests = [Request(path) for path in asked]
+    stage.restart()
+    with stage.ours(size) as server:
+        cold = load(Plan(server.port, 1, options.longest, requests, most=COLD))
+        following = [*requests[COLD:], *requests[:COLD]]
+        warm = load(Plan(server.port, 1, options.longest, following, most=WARM))
+    return Found(cold.of(), warm.of())
+
+
+def _keyset_pages(server: Server) -> list[str]:
+    """Pages after the cursors of one walk, which begins somewhere inside the list."""
+    found, path = [], paths.mapsets(limit=PAGE, offset=1_000)
+    for _ in range(_CURSORS):
+        cursor = orjson.loads(server.ask(path)[0])["next_cursor"]
+        if cursor is None:
+            break
+        path = f"{paths.mapsets(limit=PAGE)}&cursor={quote(cursor)}"
+        found.append(path)
+    return found or [paths.mapsets(limit=PAGE)]
