@@ -124,6 +124,22 @@ async def test_a_kept_count_is_what_counting_anew_gives(
         assert cursor.fetchone()[0] >= len(ASKED)
 
 
+async def test_a_change_beside_one_that_is_not_committed_counts_once(
+    mapsets: MapsetService, settings: Settings
+) -> None:
+    first, second = (
+        f"SELECT id FROM mapsets ORDER BY id OFFSET {number} LIMIT 1" for number in (0, 1)
+    )
+    with connected(settings) as other, connected(settings) as cursor:
+        other.execute("BEGIN")
+        other.execute(f"UPDATE mapsets SET deleted_at = now() WHERE id IN ({first})")
+        cursor.execute(f"UPDATE mapsets SET deleted_at = now() WHERE id IN ({second})")
+        totals = [(await answers(mapsets))[len(ASKED)][0] for _ in range(2)]
+        other.execute("COMMIT")
+        totals += [(await answers(mapsets))[len(ASKED)][0] for _ in range(2)]
+    assert totals == [59, 59, 58, 58]
+
+
 async def test_what_no_kept_count_needs_is_forgotten_and_nothing_more(
     mapsets: MapsetService, settings: Settings
 ) -> None:
