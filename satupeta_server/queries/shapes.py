@@ -6,6 +6,7 @@ from typing import Any
 
 from satupeta_server.queries.filters import Alternatives, Atom
 from satupeta_server.queries.listing import Listing, ListRequest, Narrowed, value_of
+from satupeta_server.queries.paging import most_rows
 from satupeta_server.queries.words import Word
 from satupeta_server.statements import Slot
 
@@ -19,12 +20,16 @@ class _Values(dict[Hashable, Any]):
 
 
 def shaped(
-    listing: Listing, request: ListRequest, words: Sequence[Word] | None = None
+    listing: Listing,
+    request: ListRequest,
+    words: Sequence[Word] | None = None,
+    *,
+    needed: int | None = None,
 ) -> tuple[ListRequest, dict[Hashable, Any]]:
     """Part a request into one that has slots for values, and the values by the slots' names.
 
-    The page is not part of it, apart from the place that it begins at. Raises InvalidError for a
-    filter that the list does not know.
+    Of the page only the place that it begins after is part of it, and how many rows, of all that
+    are ``needed``, are read at most. Raises InvalidError for a filter that the list does not know.
     """
     values = _Values()
     fixed = 1 if listing.ordering(request).tiers else 0
@@ -33,7 +38,7 @@ def shaped(
         request,
         filters=tuple(_alternatives(listing, group, values) for group in request.filters),
         search="",
-        limit=None,
+        limit=None if needed is None else most_rows(needed),
         offset=0,
         narrowed=tuple(_narrowed(one, values) for one in request.narrowed),
         words=tuple(_word(word, values) for word in (request.searched if words is None else words)),

@@ -23,6 +23,7 @@ from satupeta_server.queries.few_rows import TOTAL, ordered_by_total
 from satupeta_server.queries.kept import is_to_be_kept, kept_count, total
 from satupeta_server.queries.listing import ListRequest
 from satupeta_server.queries.ordering import Ordering, Tier
+from satupeta_server.queries.paging import cut
 from satupeta_server.queries.shapes import shaped
 from satupeta_server.queries.tiers import tiered_rows
 from satupeta_server.security.callers import Caller
@@ -31,6 +32,9 @@ from satupeta_server.services.records import MOST_SHAPES, Page, RecordService, c
 from satupeta_server.services.vocabulary import Vocabulary
 from satupeta_server.settings import Settings
 from satupeta_server.statements import Slot, Statement, parameter
+
+MOST_PLANNED_FILTERS = 3
+"""Filters up to which one plan is good enough whatever their values are."""
 
 _LIMIT = parameter(Slot("limit"), "bigint")
 _OFFSET = parameter(Slot("offset"), "bigint")
@@ -62,9 +66,10 @@ class CursorService(RecordService):
         know.
         """
         listing = self.resource.listing
-        shape, values = shaped(listing, request, await self._vocabulary.find(request.search))
-        plan = self._plan(caller.shape(), shape)
         limit = listing.limit(request, self.settings.list_limit) or 0
+        words = await self._vocabulary.find(request.search)
+        shape, values = shaped(listing, request, words, needed=request.offset + limit + 1)
+        plan = self._plan(caller.shape(), shape)
         values |= caller.values()
         keys = {"total": count_key(plan.total, values)}
         if plan.facets is not None:
@@ -104,7 +109,7 @@ class CursorService(RecordService):
                 peewee.Case(None, ((kept_too, counts_to_keep(counts)),)),
             ]
         query = peewee.Select([page], columns).with_cte(*tables)
-        anew = bool(shape.words or shape.narrowed)
+        anew = bool(shape.words or shape.narrowed or len(shape.filters) > MOST_PLANNED_FILTERS)
         return _Plan(
             compiled(query, is_planned_anew=anew),
             compiled(_counting(source, self._condition(caller, shape))),
@@ -147,8 +152,8 @@ class CursorService(RecordService):
                 rows = ordered_by_total(rows, ordering, source, few)
             else:
                 rows = rows.order_by(*ordering.clauses(source))
-        rows = rows.limit(SQL("%s::bigint + 1", (Slot("limit"),)))
-        page = (rows if shape.after else rows.offset(_OFFSET)).alias("page")
+        one_more = SQL("%s::bigint + 1", (Slot("limit"),))
+        page = cut(rows, shape.limit, one_more, None if shape.after else _OFFSET).alias("page")
         place = fn.row_number().over().alias("place")
         return peewee.Select([page], [SQL("page.*"), place]).alias("numbered")
 

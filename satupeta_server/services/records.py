@@ -20,6 +20,7 @@ from satupeta_server.errors import (
 from satupeta_server.messages import Message
 from satupeta_server.models.base import Record, now
 from satupeta_server.queries.listing import Listing, ListRequest
+from satupeta_server.queries.paging import cut
 from satupeta_server.queries.scopes import within
 from satupeta_server.queries.shapes import shaped
 from satupeta_server.representations.base import Representation, array_text
@@ -96,8 +97,9 @@ class ReadService:
         Raises InvalidError for a filter that the resource does not know.
         """
         listing = self.resource.listing
-        shape, values = shaped(listing, request)
         limit = listing.limit(request, self.settings.list_limit)
+        needed = None if limit is None else request.offset + limit
+        shape, values = shaped(listing, request, needed=needed)
         values |= caller.values() | {"limit": limit, "offset": request.offset}
         text, count = await run(self._page(caller.shape(), shape), values)
         end = count if limit is None else request.offset + limit
@@ -111,7 +113,7 @@ class ReadService:
         rows = source.select().where(condition).order_by(*listing.order(source, shape))
         # Only the rows of the page get their JSON built, so the page is cut out first.
         limit, offset = parameter(Slot("limit"), "bigint"), parameter(Slot("offset"), "bigint")
-        page = rows.limit(limit).offset(offset).alias("page")
+        page = cut(rows, shape.limit, limit, offset).alias("page")
         items = array_text(self.resource.representation.json(page.c), page)
         total = source.select(fn.count(SQL("*"))).where(condition)
         return compiled(peewee.Select(columns=[items, total]), is_planned_anew=bool(shape.words))
