@@ -11,7 +11,7 @@ CREATE FUNCTION plain_text(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARA
 -- The words of a plain text, as they stand between blanks. A very long one comes in pieces which an
 -- index can hold; as they overlap by more than the longest search, each search lies in one of them.
 CREATE FUNCTION words_of(text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN CASE WHEN $1 ~ '\S{250}' THEN ARRAY(
+    RETURN CASE WHEN $1 ~ E'[^ \t\n\r\f\v]{250}' THEN ARRAY(
         SELECT substr(word, first, 600)
         FROM unnest(string_to_array(translate($1, E'\t\n\r\f\v', '     '), ' ')) AS word,
             generate_series(1, length(word), 345) AS first

@@ -239,6 +239,7 @@ def translated() -> Iterator[None]:
         if _is_cancelled():
             raise
         # aiopg reports a statement that the server ended by its timeout as a cancel.
+        logger.warning("a statement took longer than it may")
         raise UnavailableError from error
     except _UNAVAILABLE as error:
         if _is_cancelled():

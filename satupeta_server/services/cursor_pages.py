@@ -69,7 +69,7 @@ class CursorService(RecordService):
         limit = listing.limit(request, self.settings.list_limit) or 0
         words = await self._vocabulary.find(request.search)
         shape, values = shaped(listing, request, words, needed=request.offset + limit + 1)
-        plan = self._plan(caller.shape(), shape)
+        plan = (self._plan if shape.is_large else self._kept_plan)(caller.shape(), shape)
         values |= caller.values()
         keys = {"total": count_key(plan.total, values)}
         if plan.facets is not None:
@@ -83,7 +83,6 @@ class CursorService(RecordService):
         _keep(keys, row)
         return _as_page(listing.ordering(request), request, limit, row)
 
-    @lru_cache(maxsize=MOST_SHAPES)  # noqa: B019  services live as long as the process
     def _plan(self, caller: Caller, shape: ListRequest) -> _Plan:
         source = self.resource.model.alias()
         kept = kept_count("kept", self.changes)
@@ -109,12 +108,14 @@ class CursorService(RecordService):
                 peewee.Case(None, ((kept_too, counts_to_keep(counts)),)),
             ]
         query = peewee.Select([page], columns).with_cte(*tables)
-        anew = bool(shape.words or shape.narrowed or len(shape.filters) > MOST_PLANNED_FILTERS)
+        anew = bool(shape.words or shape.narrowed or shape.size > MOST_PLANNED_FILTERS)
         return _Plan(
             compiled(query, is_planned_anew=anew),
             compiled(_counting(source, self._condition(caller, shape))),
             _facets_text(countings, self.resource.model) if countings else None,
         )
+
+    _kept_plan = lru_cache(maxsize=MOST_SHAPES)(_plan)
 
     def _condition(
         self, caller: Caller, shape: ListRequest, without: str = ""
@@ -152,6 +153,9 @@ class CursorService(RecordService):
                 rows = ordered_by_total(rows, ordering, source, few)
             else:
                 rows = rows.order_by(*ordering.clauses(source))
+        if shape.after is None:
+            # What lies beyond the end would be walked only to be left out.
+            rows = rows.where(_OFFSET < TOTAL)
         one_more = SQL("%s::bigint + 1", (Slot("limit"),))
         page = cut(rows, shape.limit, one_more, None if shape.after else _OFFSET).alias("page")
         place = fn.row_number().over().alias("place")
