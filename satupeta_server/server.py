@@ -29,7 +29,11 @@ GRACE_SECONDS = 3
 CLOSE_SECONDS = 0.5
 """How long each part may take to close after that."""
 MOST_HEADER_BYTES = 64 * 1024
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Connection: close\r\n"
+    b"Content-Length: 0\r\n\r\n"
+)
 _UNLIMITED = 1 << 62
 _RESTART_PAUSE_SECONDS = 0.5
 _WATCH_SECONDS = 0.5
