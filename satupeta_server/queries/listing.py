@@ -38,6 +38,7 @@ MOST_SEARCHED = 30
 MOST_FACETED = 30
 """Filters and words beside facets: each facet's statement holds nearly all of them once more."""
 _LARGE = 10
+_FAR = 5000
 
 Expression = Callable[[Any], Any]
 
@@ -75,6 +76,11 @@ class ListRequest:
     def is_large(self) -> bool:
         """Whether so much is asked that hardly anybody asks in the same way again."""
         return self.size > _LARGE
+
+    @property
+    def is_far(self) -> bool:
+        """Whether so many rows come before the page that they must not be read themselves."""
+        return self.limit is not None and self.limit > _FAR
 
     def is_rare(self, tier: Tier) -> bool:
         """Tell whether few rows are known to be in a tier of the search."""

@@ -109,6 +109,7 @@ class CursorService(RecordService):
             ]
         query = peewee.Select([page], columns).with_cte(*tables)
         anew = bool(shape.words or shape.narrowed or shape.size > MOST_PLANNED_FILTERS)
+        anew |= shape.is_far
         return _Plan(
             compiled(query, is_planned_anew=anew),
             compiled(_counting(source, self._condition(caller, shape))),
@@ -157,7 +158,14 @@ class CursorService(RecordService):
             # What lies beyond the end would be walked only to be left out.
             rows = rows.where(_OFFSET < TOTAL)
         one_more = SQL("%s::bigint + 1", (Slot("limit"),))
-        page = cut(rows, shape.limit, one_more, None if shape.after else _OFFSET).alias("page")
+        offset = None if shape.after else _OFFSET
+        if shape.is_far and not ordering.tiers and not shape.narrowed:
+            # An index alone may lead there: only the rows of the page are to be read.
+            row, ids = self.resource.model.alias(), rows.columns(source.id)
+            rows = row.select().where(row.id.in_(cut(ids, shape.limit, one_more, offset)))
+            page = rows.order_by(*ordering.clauses(row)).alias("page")
+        else:
+            page = cut(rows, shape.limit, one_more, offset).alias("page")
         place = fn.row_number().over().alias("place")
         return peewee.Select([page], [SQL("page.*"), place]).alias("numbered")
 
