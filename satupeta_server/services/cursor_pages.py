@@ -25,7 +25,7 @@ from satupeta_server.queries.listing import ListRequest
 from satupeta_server.queries.ordering import Ordering, Tier
 from satupeta_server.queries.paging import cut
 from satupeta_server.queries.shapes import shaped
-from satupeta_server.queries.tiers import tiered_rows
+from satupeta_server.queries.tiers import tier_first, tiered_rows
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.kept_counts import WORTH_KEEPING, count_key, keep_counts
 from satupeta_server.services.records import MOST_SHAPES, Page, RecordService, compiled, run
@@ -142,6 +142,7 @@ class CursorService(RecordService):
     def _numbered(self, source: Any, caller: Caller, shape: ListRequest) -> Any:
         """The rows of the page by their places, and one more: it tells whether there is a next."""
         ordering = self.resource.listing.ordering(shape)
+        is_narrow = bool(ordering.tiers or shape.narrowed or shape.is_far)
         if ordering.tiers:
             condition = self._tier_condition(caller, shape)
             rows = tiered_rows(self.resource.model, ordering, condition, shape.after, shape.is_rare)
@@ -153,21 +154,25 @@ class CursorService(RecordService):
                 few = max(self.resource.listing.narrowings[one.name].few for one in shape.narrowed)
                 rows = ordered_by_total(rows, ordering, source, few)
             else:
+                rows = rows.columns(*ordering.columns(source)) if is_narrow else rows
                 rows = rows.order_by(*ordering.clauses(source))
         if shape.after is None:
             # What lies beyond the end would be walked only to be left out.
             rows = rows.where(_OFFSET < TOTAL)
         one_more = SQL("%s::bigint + 1", (Slot("limit"),))
-        offset = None if shape.after else _OFFSET
-        if shape.is_far and not ordering.tiers and not shape.narrowed:
-            # An index alone may lead there: only the rows of the page are to be read.
-            row, ids = self.resource.model.alias(), rows.columns(source.id)
-            rows = row.select().where(row.id.in_(cut(ids, shape.limit, one_more, offset)))
-            page = rows.order_by(*ordering.clauses(row)).alias("page")
-        else:
-            page = cut(rows, shape.limit, one_more, offset).alias("page")
+        cut_out = cut(rows, shape.limit, one_more, None if shape.after else _OFFSET)
+        page = (self._whole_rows(cut_out, ordering) if is_narrow else cut_out).alias("page")
         place = fn.row_number().over().alias("place")
         return peewee.Select([page], [SQL("page.*"), place]).alias("numbered")
+
+    def _whole_rows(self, cut_out: Any, ordering: Ordering) -> Any:
+        """The rows of which the ids and keys were cut out: what comes before them is not read."""
+        best, row = cut_out.alias("best"), self.resource.model.alias()
+        rows = row.select(row).join(best, on=(row.id == best.c.id))
+        if not ordering.tiers:
+            return rows.order_by(*ordering.by_columns().clauses(best.c))
+        rows = rows.select_extend(best.c.tier)
+        return rows.order_by(*tier_first(ordering, best.c))
 
     def _tier_condition(self, caller: Caller, shape: ListRequest) -> Callable[[Any, Tier], Any]:
         def condition(source: Any, tier: Tier) -> Any:
