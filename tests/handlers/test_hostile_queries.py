@@ -15,11 +15,15 @@ from urllib.parse import quote
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from satupeta_server import database
 from satupeta_server.database import database as pool
+from satupeta_server.errors import InvalidError
 from satupeta_server.logs import configure_logging
 from satupeta_server.queries.listing import MOST_FACETED, MOST_SEARCHED
+from satupeta_server.representations.mapsets import MAPSETS_LISTING
 from satupeta_server.routes import ROUTES
 from satupeta_server.services.cursor_pages import CursorService
 from satupeta_server.services.records import ReadService
@@ -174,6 +178,25 @@ async def test_a_cursor_that_somebody_made_is_a_place_or_refused(api: Api) -> No
         await check(api, "/mapsets", cursor=base64.urlsafe_b64encode(checked).decode())
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5
+)
+
+
+@given(st.lists(JSON | st.sampled_from([0, 2, ID, "2024-01-01T00:00:00Z"]), max_size=4), JSON)
+def test_any_cursor_at_all_is_a_place_or_refused(position: list[Any], name: Any) -> None:
+    for order in ("relevance:a b", "created_at:desc", name):
+        asked = {"search": ["a b"]} if order == "relevance:a b" else {}
+        try:
+            text = token(order, position)
+            request = MAPSETS_LISTING.read({**asked, "cursor": [text]})
+        except (InvalidError, TypeError) as error:
+            assert list(getattr(error, "errors", {"cursor": ""})) == ["cursor"]
+        else:
+            assert request.after is not None
+            assert not asked or request.after[0] in (0, 1, 2)
+
+
 async def test_a_search_is_walked_whatever_its_signs_become(api: Api) -> None:
     """A combining sign alone is no word, a fraction is one that begins with a blank."""
     for number in range(3):
@@ -298,21 +321,45 @@ async def seconds(api: Api, **query: Any) -> float:
 
 MANY_MAPSETS = """INSERT INTO mapsets (id, name, description, status_validation, is_active,
     classification_id, category_id, projection_system_id, producer_id, regional_id, data_status,
-    created_at, updated_at, revision, is_popular, scale, data_update_period, data_version)
+    created_at, updated_at, revision, is_popular, scale, data_update_period, data_version,
+    bounding_box)
 SELECT gen_random_uuid(), name || number, repeat(description || ' ', 5), status_validation,
     is_active, classification_id, category_id, projection_system_id, producer_id, regional_id,
     data_status, created_at - number * interval '1 second', updated_at, 1, is_popular, scale,
-    data_update_period, data_version FROM mapsets, generate_series(1, 20000) AS number"""
+    data_update_period, data_version, bounding_box FROM mapsets, generate_series(1, 20000) AS number
+"""
+
+
+async def make_many(api: Api) -> None:
+    """20,001 public mapsets, the newest first in the order of their numbers."""
+    await api.make_public_mapset(name="Batas Desa", bounding_box=[110, -8, 114, -6])
+    url = api.application.services.settings.database_url
+    assert url is not None
+    execute(url.get_secret_value(), MANY_MAPSETS)
+    execute(url.get_secret_value(), "VACUUM ANALYZE mapsets")
+
+
+@pytest.mark.long
+async def test_a_far_page_is_the_right_one(api: Api) -> None:
+    await make_many(api)
+    box = {"bbox": "0,-90,180,90"}
+    for more in ({}, {"search": "batas"}, {"filter": "name!=x"}, box, {"search": "desa", **box}):
+        for offset in (0, 4_999, 5_000, 15_000, 19_999, 20_000, 20_001):
+            found = await check(api, "/mapsets", user=None, offset=offset, limit=2, **more)
+            expected = [f"Batas Desa{n or ''}" for n in range(offset, offset + 2) if n <= 20_000]
+            assert [item["name"] for item in found["items"]] == expected, (more, offset)
+            assert found["has_more"] == (offset + 2 < found["total"] == 20_001)
+            assert (found["next_cursor"] is not None) == found["has_more"]
+            if found["has_more"]:
+                cursor = found["next_cursor"]
+                found = await check(api, "/mapsets", user=None, cursor=cursor, limit=1, **more)
+                assert found["items"][0]["name"] == f"Batas Desa{offset + 2}"
 
 
 @pytest.mark.alone
 @pytest.mark.long
 async def test_what_is_built_to_hurt_is_over_at_once(api: Api) -> None:
-    await api.make_public_mapset(name="Batas Desa")
-    url = api.application.services.settings.database_url
-    assert url is not None
-    execute(url.get_secret_value(), MANY_MAPSETS)
-    execute(url.get_secret_value(), "VACUUM ANALYZE mapsets")
+    await make_many(api)
     bait = [{"search": text} for text in ("% _ \\", "(a+)+$", "x" * 255, "\\S{250}", "q")]
     deep: list[dict[str, Any]] = [{"offset": 10**12}, {"offset": 10**18}, {"limit": 0}]
     deep += [{"offset": 10**12, **more} for more in ({"bbox": "0,-90,180,90"}, {"search": "batas"})]
