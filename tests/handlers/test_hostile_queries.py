@@ -25,9 +25,10 @@ from satupeta_server.logs import configure_logging
 from satupeta_server.queries.listing import MOST_FACETED, MOST_SEARCHED
 from satupeta_server.representations.mapsets import MAPSETS_LISTING
 from satupeta_server.routes import ROUTES
+from satupeta_server.services import kept_counts
 from satupeta_server.services.cursor_pages import CursorService
 from satupeta_server.services.records import ReadService
-from satupeta_server.statements import Statement
+from satupeta_server.statements import MOST_PREPARED, Statement
 from tests.conftest import Api, execute
 from tests.test_noise import answer_to
 
@@ -304,6 +305,27 @@ async def test_nothing_large_is_prepared(api: Api) -> None:
     sizes = [size for (size,) in await pool.aio_execute_sql(sql, (), rows)]
     assert sizes
     assert max(sizes) < 40_000
+    for names in itertools.combinations(FACETS.split(","), 4):
+        filters = [f"producer_id={ID}", "data_status=tetap", "coverage_level=desa"]
+        await check(api, "/mapsets", user=None, filter=filters, facets=",".join(names), limit=0)
+    sizes = [size for (size,) in await pool.aio_execute_sql(sql, (), rows)]
+    assert len(sizes) > 3
+    assert sum(sizes) <= 1.05 * MOST_PREPARED
+
+
+@pytest.mark.parametrize("number", [3, 5_010])
+async def test_no_more_counts_are_kept_than_can_be_of_use(api: Api, number: int) -> None:
+    async def row(_database: Any, cursor: Any) -> Any:
+        return await cursor.fetchone()
+
+    kept = f"""INSERT INTO kept_counts (key, counts, snapshot, kept_at)
+        SELECT n, '{{}}', pg_current_snapshot(), now() - n * interval '1 second'
+        FROM generate_series(1, {number}) AS n"""
+    await pool.aio_execute_sql(kept)
+    (snapshot,) = await pool.aio_execute_sql("SELECT pg_current_snapshot()::text", (), row)
+    await kept_counts._keep({"newest": '{"total":1}'}, snapshot)
+    newest = "SELECT count(*), count(*) FILTER (WHERE key = 'newest') FROM kept_counts"
+    assert tuple(await pool.aio_execute_sql(newest, (), row)) == (min(number + 1, 5_000), 1)
 
 
 # Time
