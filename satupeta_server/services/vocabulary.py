@@ -15,16 +15,18 @@ COMMON = 0.1
 """Share of the mapsets from which on reading their texts is quicker than the index of words."""
 _FREQUENCIES_HOLD_SECONDS = 60.0
 
-# The index of the words is by trigrams, so shorter ones are not looked up.
+# The index of the words is by trigrams, so shorter ones are not looked up. Without accents a word
+# can be longer than it was, and than those pieces that very long words are known by have in common.
 _FOUND = Statement.of(
     r"""SELECT asked.word,
-    CASE WHEN length(asked.word) >= 3 THEN ARRAY(
+    CASE WHEN length(asked.word) BETWEEN 3 AND 255 THEN ARRAY(
         SELECT known.word FROM search_words AS known
         WHERE known.word LIKE '%%' || regexp_replace(asked.word, '([\\%%_])', '\\\1', 'g') || '%%'
         LIMIT %s
     ) END,
     ARRAY(SELECT id::text FROM organizations WHERE strpos(plain_text(name), asked.word) > 0)
 FROM unnest(words_of(plain_text(%s::text))) WITH ORDINALITY AS asked (word, place)
+WHERE asked.word <> ''
 ORDER BY asked.place""",
     [MOST_WORDS + 1, Slot("search")],
 )

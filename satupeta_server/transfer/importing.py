@@ -211,6 +211,8 @@ def _deaf() -> Iterator[None]:
     """
     heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
+        # The index of words takes in many rows at once for less.
+        base.execute_sql("SET LOCAL gin_pending_list_limit = '16MB'")
         yield
     finally:
         signal.signal(signal.SIGINT, heard)
