@@ -49,7 +49,7 @@ def main() -> None:
     sizes_compared = (chosen.mapsets, 10 * chosen.mapsets, *([MILLION] if chosen.million else []))
     options = Options(chosen.mapsets, sizes_compared, chosen.rounds, chosen.seconds)
     names = chosen.only or list(MEASUREMENTS)
-    text = document(_run(names, options, chosen.keep), _facts())
+    text = document(_run(names, options, chosen.keep), _facts(options))
     if chosen.only:
         print(text)
     else:
@@ -91,12 +91,13 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def _facts() -> list[str]:
+def _facts(options: Options) -> list[str]:
     servers, load = processors()
     apart = "apart from each other" if servers != load else "on the same one"
     return [
+        f"Rounds: {options.rounds} of {options.seconds:g} s, of which the median counts",
         f"API servers on processors {servers}, the load on {load}: {apart}; "
-        "PostgreSQL on all of them, so it shares one with the load"
+        "PostgreSQL on all of them, so it shares one with the load",
     ]
 
 

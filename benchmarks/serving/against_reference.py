@@ -76,8 +76,8 @@ def measure(stage: Stage, options: Options) -> list[Section]:
     size = options.mapsets
     section = Section(
         "Beside the reference, without any cache",
-        f"{size:,} mapsets, one process each, {CLIENTS} clients, {options.rounds} rounds of "
-        f"{options.seconds:g} s in turns; the median counts. CPU is that of one request.",
+        f"{size:,} mapsets, one process each, {CLIENTS} clients, in turns; CPU is that of one "
+        "request.",
         columns=COLUMNS,
     )
     stage.make_reference(size)
