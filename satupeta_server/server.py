@@ -74,6 +74,7 @@ async def _serve(
     app = make_app(settings)
     server = make_http_server(app)
     server.add_sockets(sockets)
+    app.start()
     ready()
     await stop.wait()
     server.stop()

@@ -67,6 +67,13 @@ class Settings(BaseSettings):
         10, gt=0.5, le=120, description="Longest wait for a connection or a statement."
     )
 
+    response_cache_megabytes: int = Field(
+        16,
+        ge=0,
+        le=4096,
+        description="Memory of each API process for answers that everybody gets; 0 keeps none.",
+    )
+
     secret_key: SecretStr | None = Field(
         None,
         description="Signs the access and refresh tokens; at least 32 characters. "

@@ -38,7 +38,7 @@ class CollectionHandler(RecordHandler):
         if self.caller.is_anonymous and "sort" in self.request.query_arguments:
             raise NotAuthenticatedError
         request = self.service.resource.listing.read(self.parameters())
-        page = await self.service.list(self.caller, request)
+        page: Page = await self.shared(lambda: self.service.list(self.caller, request))
         if page.next_cursor is not None:
             self._link_next(page.next_cursor)
         self.write_text(envelope(page))
@@ -64,7 +64,8 @@ class ItemHandler(RecordHandler):
 
     async def get(self, record_id: str) -> None:
         """Answer the record."""
-        self.write_document(await self.service.get(self.caller, self.record_id(record_id)))
+        key = self.record_id(record_id)
+        self.write_document(await self.shared(lambda: self.service.get(self.caller, key)))
 
     async def patch(self, record_id: str) -> None:
         """Change what the body names."""
