@@ -19,6 +19,7 @@ from satupeta_server.security.permissions import GRANTS, PUBLIC_ACCESS
 from satupeta_server.services.container import Services, make_services
 from satupeta_server.settings import Settings, require_servers
 from satupeta_server.storage import Storage
+from satupeta_server.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ class Application(tornado.web.Application):
             allowed_origins=self._origins,
             answers=self.answers,
             changes=changes,
+            # Half of the connections stay for the others.
+            turns=Turns(max(1, settings.database_pool_size // 2)),
             document=document,
             requests=requests,
             log_function=log_request,

@@ -67,6 +67,13 @@ class Settings(BaseSettings):
         10, gt=0.5, le=120, description="Longest wait for a connection or a statement."
     )
 
+    request_timeout_seconds: float = Field(
+        30,
+        ge=1,
+        le=600,
+        description="Longest time for a request, its waiting for others of the same caller "
+        "included; files take as long as they take.",
+    )
     response_cache_megabytes: int = Field(
         16,
         ge=0,

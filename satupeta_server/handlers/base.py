@@ -101,6 +101,7 @@ class BaseHandler(RefusingHandler):
 
     caller: Caller = Caller()
     request_id: str = ""
+    is_client_gone = False
 
     def initialize(self, services: "Services", access: Access, **options: Any) -> None:
         """Take the route's part; Tornado calls this before anything else."""
@@ -241,6 +242,7 @@ class BaseHandler(RefusingHandler):
     def on_connection_close(self) -> None:
         """Let go of a body that will never be whole."""
         super().on_connection_close()
+        self.is_client_gone = True
         self.settings["requests"].end(self)
         if self.reader is not None:
             self.reader.close()
