@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import tornado.httpserver
 import tornado.netutil
+from tornado.iostream import IOStream
 
 from satupeta_server.app import Application, make_app
 from satupeta_server.errors import StartError
@@ -73,15 +74,41 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     app = make_app(settings)
     server = make_http_server(app)
-    server.add_sockets(sockets)
+    stop_accepting = accept_singly(server, sockets)
     app.start()
     ready()
     await stop.wait()
-    server.stop()
+    stop_accepting()
     await _within(GRACE_SECONDS, app.finish_requests())
     await _within(CLOSE_SECONDS, server.close_all_connections())
     await _give_up_the_rest()
     await _within(CLOSE_SECONDS, app.close())
+
+
+def accept_singly(
+    server: tornado.httpserver.HTTPServer, sockets: Sequence[socket.socket]
+) -> Callable[[], None]:
+    """Take one connection at a time; gives what ends that and closes the sockets.
+
+    Tornado takes all that have come, so of a burst of them one process would get nearly all. Who
+    has much to do comes later to its next one, and leaves it to another process.
+    """
+    loop = asyncio.get_running_loop()
+
+    def accept(listener: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+            connection, address = listener.accept()
+            connection.setblocking(False)  # noqa: FBT003
+            server.handle_stream(IOStream(connection), address)
+
+    def stop() -> None:
+        for listener in sockets:
+            loop.remove_reader(listener)
+            listener.close()
+
+    for listener in sockets:
+        loop.add_reader(listener, accept, listener)
+    return stop
 
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:
