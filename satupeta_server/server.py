@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import tornado.httpserver
 import tornado.netutil
-from tornado.iostream import IOStream
 
 from satupeta_server.app import Application, make_app
 from satupeta_server.errors import StartError
@@ -32,18 +31,27 @@ _WATCH_SECONDS = 0.5
 
 
 def bind(settings: Settings) -> list[socket.socket]:
-    """Take the port; raises StartError in one sentence when it cannot be had.
+    """Take the port, with as many sockets for each of WORKERS as HOST has addresses.
 
-    The parent takes it without SO_REUSEPORT: with it, a second server on the same port would
-    start in silence and get half of the requests.
+    Raises StartError in one sentence when it cannot be had. The first ones are taken without
+    SO_REUSEPORT: with it, a second server on the same port would start in silence and get half
+    of the requests. Then they are shared: of one socket, the process that wakes up first would
+    take nearly all connections that come at once.
     """
     try:
-        return tornado.netutil.bind_sockets(settings.port, settings.host, reuse_port=False)
+        sockets = tornado.netutil.bind_sockets(settings.port, settings.host, reuse_port=False)
+        if settings.workers > 1:
+            port = sockets[0].getsockname()[1]
+            for one in sockets:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            for _ in range(settings.workers - 1):
+                sockets += tornado.netutil.bind_sockets(port, settings.host, reuse_port=True)
     except OSError as error:
         raise StartError(
             f"HOST {settings.host} with PORT {settings.port} cannot be used "
             f"({error.strerror or error}); end what uses it or set another PORT."
         ) from None
+    return sockets
 
 
 def serve(
@@ -74,41 +82,15 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     app = make_app(settings)
     server = make_http_server(app)
-    stop_accepting = accept_singly(server, sockets)
+    server.add_sockets(sockets)
     app.start()
     ready()
     await stop.wait()
-    stop_accepting()
+    server.stop()
     await _within(GRACE_SECONDS, app.finish_requests())
     await _within(CLOSE_SECONDS, server.close_all_connections())
     await _give_up_the_rest()
     await _within(CLOSE_SECONDS, app.close())
-
-
-def accept_singly(
-    server: tornado.httpserver.HTTPServer, sockets: Sequence[socket.socket]
-) -> Callable[[], None]:
-    """Take one connection at a time; gives what ends that and closes the sockets.
-
-    Tornado takes all that have come, so of a burst of them one process would get nearly all. Who
-    has much to do comes later to its next one, and leaves it to another process.
-    """
-    loop = asyncio.get_running_loop()
-
-    def accept(listener: socket.socket) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
-            connection, address = listener.accept()
-            connection.setblocking(False)  # noqa: FBT003
-            server.handle_stream(IOStream(connection), address)
-
-    def stop() -> None:
-        for listener in sockets:
-            loop.remove_reader(listener)
-            listener.close()
-
-    for listener in sockets:
-        loop.add_reader(listener, accept, listener)
-    return stop
 
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:
@@ -138,7 +120,11 @@ class Workers:
     ) -> None:
         self._command = [sys.executable, "-m", "satupeta_server"]
         self._sockets = sockets
-        self._descriptors = [one.fileno() for one in sockets]
+        descriptors = [one.fileno() for one in sockets]
+        each = len(descriptors) // settings.workers
+        self._descriptors = [
+            descriptors[start : start + each] for start in range(0, len(descriptors), each)
+        ]
         self._environment = environment
         self._started = started
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -187,11 +173,11 @@ class Workers:
             self.stop()
 
     def _start_one(self, number: int) -> subprocess.Popen[bytes]:
-        descriptors = ",".join(map(str, self._descriptors))
+        descriptors = self._descriptors[number]
         process = subprocess.Popen(  # noqa: S603  our own program
-            [*self._command, descriptors, str(os.getpid())],
+            [*self._command, ",".join(map(str, descriptors)), str(os.getpid())],
             env=self._environment,
-            pass_fds=self._descriptors,
+            pass_fds=descriptors,
             start_new_session=True,
         )
         self._started(f"worker-{number}", process.pid)

@@ -24,6 +24,7 @@ from tests.running import SATUPETA, ask
 from tests.serving import END_SECONDS, Start, is_taken, read_all, wait_until
 
 UNDER_WAY = 12
+BURST = 64
 
 
 @pytest.mark.settings(database_pool_size=2 * UNDER_WAY)
@@ -116,6 +117,27 @@ def test_a_second_server_on_the_port_is_refused_and_the_first_one_serves_on(
     assert str(served.port) in refused_serve(settings, served.port)
     for _ in range(20):
         assert ask(served.port, "/health/live") == {"status": "ok"}
+
+
+def test_connections_that_come_at_once_spread_over_the_processes(
+    start: Start, settings: Settings
+) -> None:
+    served = start(settings, WORKERS="2")
+    clients = [
+        socket.create_connection(("127.0.0.1", served.port), timeout=10) for _ in range(BURST)
+    ]
+    served.clients += clients
+    for client in clients:
+        client.sendall(b"GET /api/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    for client in clients:
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+    held = [
+        sum(one.laddr.port == served.port for one in worker.net_connections("tcp4"))
+        for worker in served.all()[1:]
+    ]
+    # Each has one more, on which it listens.
+    assert sum(held) == BURST + 2
+    assert min(held) > BURST // 8
 
 
 def test_a_port_is_refused_even_if_its_holder_would_share_it(settings: Settings) -> None:
