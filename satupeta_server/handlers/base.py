@@ -28,7 +28,7 @@ from satupeta_server.errors import (
 )
 from satupeta_server.handlers.bodies import BodyReader, JsonReader
 from satupeta_server.handlers.headers import origin_headers, request_id_of
-from satupeta_server.handlers.kept import Answer
+from satupeta_server.handlers.kept import OF_CONTENT, Answer
 from satupeta_server.handlers.refusing import RefusingHandler
 from satupeta_server.messages import Language, Message, preferred_language
 from satupeta_server.queries.values import ValueProblem, is_storable, parse_uuid
@@ -291,6 +291,18 @@ class BaseHandler(RefusingHandler):
         cache: Cache[Answer] = self.settings["answers"]
         result, self._version = await cache.once(self._key, work)
         return result
+
+    def write_kept(self) -> bool:
+        """Write what was kept since the request came; tells whether there is anything."""
+        cache: Cache[Answer] = self.settings["answers"]
+        kept = cache.get(self._key) if self._is_of_everybody else None
+        if kept is None:
+            return False
+        for name in OF_CONTENT & kept.headers.keys():
+            self.set_header(name, kept.headers[name])
+        self._tag = kept.tag
+        self.write(kept.body)
+        return True
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "asyncio.Future[None]":
         """Send what was written, and keep it where everybody gets the same."""

@@ -25,6 +25,8 @@ _OF_A_REQUEST = {
     "Access-Control-Allow-Origin",
     "Access-Control-Expose-Headers",
 }
+OF_CONTENT = {"Content-Type", "Link"}
+"""What differs from answer to answer."""
 _TAGS = re.compile(r'\*|(?:W/)?"[^"]*"')
 
 Log = Callable[[str, str, int, float, str], None]

@@ -32,7 +32,8 @@ def in_turn(method: Method) -> Method:
                 if self.is_client_gone:
                     self.set_status(CLIENT_HAS_GONE, "Client Closed Request")
                     raise Finish
-                await method(self, *path)
+                if not self.write_kept():
+                    await method(self, *path)
         except TimeoutError:
             raise UnavailableError from None
 

@@ -212,7 +212,12 @@ async def test_every_table_of_public_answers_tells_of_its_changes(
 async def test_requests_at_the_same_moment_share_one_statement(
     api: Api, statements: list[str]
 ) -> None:
-    answers = await asyncio.gather(*[api.get("/regionals?limit=50") for _ in range(20)])
+    await api.make_public_mapset()
+    await api.make_public_mapset(name="Lain")
+    statements.clear()
+    # More than the one caller may do at once.
+    answers = await asyncio.gather(*[api.get("/mapsets?limit=1") for _ in range(10)])
+    assert {comparable(answer)[2]["Link"] for answer in answers} == {answers[0].headers["Link"]}
     assert {answer.status for answer in answers} == {200}
     assert len({answer.body for answer in answers}) == 1
     assert len(statements) == 1
@@ -228,10 +233,10 @@ async def test_an_error_is_shared_and_not_kept(api: Api, monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patched:
         patched.setattr(CategoryService, "list", fails)
-        asked = [asyncio.ensure_future(api.get("/categories")) for _ in range(5)]
+        asked = [asyncio.ensure_future(api.get("/categories")) for _ in range(4)]
         await asyncio.sleep(0.2)
         gate.set()
-        assert [(await one).status for one in asked] == [503] * 5
+        assert [(await one).status for one in asked] == [503] * 4
         assert len(calls) == 1
     assert (await api.get("/categories")).status == 200
 
