@@ -206,7 +206,8 @@ async def test_every_table_of_public_answers_tells_of_its_changes(
     )
     row = await fetch_row(SQL(silent))
     assert row is not None
-    assert not read.intersection(row[0])
+    # These two change only what is written down of the mapsets' own changes.
+    assert not (read - {"kept_counts", "mapset_changes"}).intersection(row[0])
 
 
 async def test_requests_at_the_same_moment_share_one_statement(
