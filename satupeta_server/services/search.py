@@ -1,0 +1,133 @@
+"""Searching everything at once; here typing errors are forgiven."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+import peewee
+from peewee import SQL, fn
+
+from satupeta_server.database import database
+from satupeta_server.queries.matching import (
+    MOST_RANKED,
+    are_common,
+    matching,
+    newest_matching,
+    relevance,
+)
+from satupeta_server.queries.vocabulary import MEANINGS, Meaning, Terms, meanings
+from satupeta_server.representations.base import array_text
+from satupeta_server.representations.highlights import (
+    fragment,
+    highlighted,
+    marked_words,
+    without_tags,
+)
+from satupeta_server.representations.search import GROUPS, Group
+from satupeta_server.security.callers import Caller
+from satupeta_server.services.records import ReadService, fetch_one
+
+WINDOW = 10_000
+"""The newest mapsets, which are looked at one by one for words that very many have."""
+ENOUGH = 50
+"""Hits among them with which nobody needs to see older ones."""
+
+
+class SearchService:
+    """Finds what the caller may see, by the words of names and descriptions."""
+
+    def __init__(self, services: Mapping[str, ReadService]) -> None:
+        self.services = services
+
+    async def search(self, caller: Caller, terms: Terms, limit: int) -> dict[str, Any]:
+        """Give the best hits of each group and how many there are.
+
+        What has all the words in its name comes first, then what has some of them there; each
+        in the order of its group. Of more than 1,000 matches only so many are ranked, of
+        mapsets the newest; where words are so common that finding the newest takes long, those
+        among the newest 10,000 mapsets, or any.
+        """
+        found = await meanings_of(terms)
+        if not found or not all(meaning.words for meaning in found):
+            return {name: _group([], 0, is_exact=True) for name in GROUPS}
+        if are_common(found):
+            answer = await self._answer(caller, found, limit, of_newest=True)
+            if answer["mapsets"]["total"] >= ENOUGH:
+                return answer
+        return await self._answer(caller, found, limit)
+
+    async def _answer(
+        self, caller: Caller, found: Sequence[Meaning], limit: int, *, of_newest: bool = False
+    ) -> dict[str, Any]:
+        tables = {
+            name: self._found(name, caller, found, of_newest=of_newest and name == "mapsets")
+            for name in GROUPS
+        }
+        columns = [
+            column
+            for name, group in GROUPS.items()
+            for column in _columns(group, tables[name], found, limit)
+        ]
+        row = await fetch_one(peewee.Select(columns=columns).with_cte(*tables.values()))
+        words = marked_words(found)
+        groups = {}
+        for (name, group), items, total in zip(GROUPS.items(), row[::2], row[1::2], strict=True):
+            is_exact = total <= MOST_RANKED and not (of_newest and name == "mapsets")
+            hits = [_shown(group, hit, words) for hit in orjson.loads(items)]
+            groups[name] = _group(hits, total, is_exact=is_exact)
+        return groups
+
+    def _found(
+        self, name: str, caller: Caller, found: Sequence[Meaning], *, of_newest: bool
+    ) -> Any:
+        group, source = GROUPS[name], GROUPS[name].model.alias()
+        visible = self.services[name].visible(caller, source)
+        if of_newest:
+            rows = newest_matching(source, visible, found, group.read, group.order, WINDOW)
+        else:
+            rows = matching(source, visible, found, group.read)
+            if not are_common(found):
+                rows = rows.order_by(*group.order(source))
+        return rows.limit(MOST_RANKED + 1).cte(f"found_{name}", materialized=True)
+
+
+async def meanings_of(terms: Terms) -> tuple[Meaning, ...]:
+    """Look up by which words records are found; there are none where no word says anything."""
+    if not terms.words:
+        return ()
+
+    async def every(_database: Any, cursor: Any) -> Any:
+        return await cursor.fetchall()
+
+    rows = await database.aio_execute_sql(MEANINGS, terms.parameters, every)
+    return meanings(rows)
+
+
+def _columns(group: Group, table: Any, found: Sequence[Meaning], limit: int) -> list[Any]:
+    """The best hits of a group, and how many there are."""
+    rows = peewee.Select([table], [SQL("*")])
+    rows = rows.order_by(relevance(table.c, found), *group.order(table.c))
+    page = rows.limit(limit).alias("page")
+    return [
+        array_text(group.json(page.c), page),
+        peewee.Select([table], [fn.count(SQL("*"))]),
+    ]
+
+
+def _group(items: list[dict[str, Any]], total: int, *, is_exact: bool) -> dict[str, Any]:
+    return {"items": items, "total": min(total, MOST_RANKED), "total_is_exact": is_exact}
+
+
+def _shown(group: Group, hit: dict[str, Any], words: frozenset[str]) -> dict[str, Any]:
+    description = hit.pop("description")
+    if description and group.is_html:
+        description = without_tags(description)
+    return {
+        **hit,
+        "highlights": {
+            "name": highlighted(hit["name"], words),
+            "description": highlighted(fragment(description, words), words)
+            if description
+            else None,
+        },
+    }

@@ -1,0 +1,134 @@
+"""What a search box suggests while somebody types: what everybody may see."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, zip_longest
+from typing import Any
+
+import orjson
+import peewee
+from peewee import SQL, fn
+
+from satupeta_server.queries.matching import (
+    are_common,
+    begins_with,
+    matching,
+    newest_matching,
+    relevance,
+)
+from satupeta_server.queries.vocabulary import WORD, Meaning, read_terms
+from satupeta_server.representations.base import array_text, json_object
+from satupeta_server.representations.search import GROUPS, KINDS
+from satupeta_server.security.callers import Caller
+from satupeta_server.services.records import ReadService, fetch_one
+from satupeta_server.services.search import meanings_of
+
+_SAMPLE = 50
+"""Matches of a table among which names and words are looked for."""
+_WINDOW = 500
+"""The newest mapsets, which are looked at one by one for words that very many have."""
+
+Suggestion = Mapping[str, Any]
+
+
+class SuggestionService:
+    """Completes what is typed, by public records only: the answer is the same to everybody."""
+
+    def __init__(self, services: Mapping[str, ReadService]) -> None:
+        self.services = services
+
+    async def suggest(self, text: str, limit: int) -> dict[str, Any]:
+        """Give names that begin with a text, then names with its words, then its last word.
+
+        Raises InvalidError for a text that is blank or too long.
+        """
+        terms = read_terms(text)
+        if not terms.words:
+            return {"items": []}
+        items = _distinct(await self._beginning(text, limit))
+        if len(items) < limit:
+            found = await meanings_of(terms)
+            if all(meaning.words for meaning in found):
+                names, words = await self._containing(found, limit)
+                completed = _completions(text, found[-1], words) if terms.is_open else ()
+                items = _distinct([*items, *names, *completed])
+        return {"items": items[:limit]}
+
+    async def _beginning(self, text: str, limit: int) -> Iterable[Suggestion]:
+        beginning = " ".join(text.split()) + (" " if text[-1].isspace() else "")
+        columns = []
+        for name, group in GROUPS.items():
+            source = group.model.alias()
+            condition = self._visible(name, source) & begins_with(source, beginning)
+            rows = source.select(source.id, source.name).where(condition).limit(limit)
+            columns.append(_named(rows.alias("named")))
+        return _mixed(await fetch_one(peewee.Select(columns=columns)))
+
+    async def _containing(
+        self, found: Sequence[Meaning], limit: int
+    ) -> tuple[Iterator[Suggestion], set[str]]:
+        """Names with the words, and the words of public records that stand for the last."""
+        tables = {name: self._sample(name, found) for name in GROUPS}
+        columns = []
+        for table in tables.values():
+            fit = relevance(table.c, found)
+            rows = peewee.Select([table], [table.c.id, table.c.name]).where(fit < SQL("2"))
+            columns.append(_named(rows.order_by(fit).limit(limit).alias("named")))
+        words = [
+            _words(table, found[-1]) for name, table in tables.items() if not GROUPS[name].is_html
+        ]
+        query = peewee.Select(columns=[*columns, *words]).with_cte(*tables.values())
+        row = await fetch_one(query)
+        return _mixed(row[: len(columns)]), set(chain.from_iterable(row[len(columns) :]))
+
+    def _sample(self, name: str, found: Sequence[Meaning]) -> Any:
+        group, source = GROUPS[name], GROUPS[name].model.alias()
+        visible = self._visible(name, source)
+        if name == "mapsets" and are_common(found):
+            rows = newest_matching(source, visible, found, group.read, group.order, _WINDOW)
+        else:
+            rows = matching(source, visible, found, group.read)
+        return rows.limit(_SAMPLE).cte(f"sample_{name}", materialized=True)
+
+    def _visible(self, name: str, source: Any) -> Any:
+        return self.services[name].visible(Caller(), source)
+
+
+def _named(rows: Any) -> Any:
+    return array_text(json_object({"id": rows.c.id, "name": rows.c.name}), rows)
+
+
+def _words(table: Any, meaning: Meaning) -> Any:
+    """The words of a table's rows that stand for a word of the search."""
+    wanted = peewee.Value(list(meaning.words), unpack=False)
+    word = fn.unnest(fn.words_of(table.c.search_text)).alias("word")
+    rows = peewee.Select([table], [word]).alias("standing")
+    chosen = peewee.Select([rows], [rows.c.word]).where(rows.c.word == fn.ANY(wanted)).distinct()
+    return fn.array(chosen)
+
+
+def _mixed(row: Sequence[str]) -> Iterator[Suggestion]:
+    """The suggestions of all groups in turn, so that none crowds out another."""
+    groups = [
+        [{"text": hit["name"], "kind": kind, "id": hit["id"]} for hit in orjson.loads(hits)]
+        for kind, hits in zip(KINDS.values(), row, strict=True)
+    ]
+    turns = zip_longest(*groups)
+    return (one for turn in turns for one in turn if one is not None)
+
+
+def _completions(text: str, meaning: Meaning, words: Iterable[str]) -> Iterator[Suggestion]:
+    """The text, with other words of its kind instead of the last one."""
+    last = [*WORD.finditer(text)][-1]
+    head = text[: last.start()].lstrip()
+    for word in sorted(words, key=meaning.words.index):
+        parts = WORD.findall(word)
+        if len(parts) == 1 and parts[0] != meaning.plain:
+            yield {"text": head + parts[0], "kind": "word", "id": None}
+
+
+def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:
+    """Leave out what reads like an earlier suggestion."""
+    seen: dict[str, Suggestion] = {}
+    for suggestion in suggestions:
+        seen.setdefault(suggestion["text"].casefold(), suggestion)
+    return [*seen.values()]
