@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from operator import and_
+from operator import add, and_
 from typing import Any
 
 import peewee
-from peewee import SQL, NodeList, fn
+from peewee import SQL, fn
 
-from satupeta_server.queries.listing import any_of
+from satupeta_server.queries.compiling import Given
 from satupeta_server.queries.vocabulary import Meaning
 
 MOST_RANKED = 1000
@@ -18,6 +18,8 @@ _MANY = 25 * MOST_RANKED
 
 Columns = Callable[[Any], list[Any]]
 """Gives expressions over a source."""
+Wanted = Sequence[Any]
+"""Expressions of the arrays of words, of each of which a record must have one."""
 
 
 def are_common(meanings: Sequence[Meaning]) -> bool:
@@ -25,26 +27,31 @@ def are_common(meanings: Sequence[Meaning]) -> bool:
     return min(meaning.mapsets for meaning in meanings) > _MANY
 
 
-def matching(source: Any, visible: Any, meanings: Sequence[Meaning], columns: Columns) -> Any:
+def wanted_words(count: int) -> tuple[Any, Wanted]:
+    """The table of the arrays of words that are given, and the expressions that read them.
+
+    Read from a table, they do not tempt the planner to look at each row instead of the index.
+    """
+    columns = [
+        peewee.Value(Given(place), unpack=False).cast("text[]").alias(f"words_{place}")
+        for place in range(count)
+    ]
+    table = peewee.Select(columns=columns).cte("wanted", materialized=True)
+    names = [getattr(table.c, f"words_{place}") for place in range(count)]
+    return table, [peewee.Select([table], [name]) for name in names]
+
+
+def matching(source: Any, visible: Any, wanted: Wanted, columns: Columns) -> Any:
     """The rows that match, by the index of words."""
-    # As a subquery, the words do not tempt the planner to look at each row.
-    wanted = [NodeList((SQL("(SELECT"), _array(meaning), SQL(")"))) for meaning in meanings]
     words = fn.words_of(_plain(source))
-    condition = reduce(and_, [_share(words, one) for one in wanted])
     rows = source.select(*columns(source), _plain(source))
-    return rows.where(visible & condition)
+    return rows.where(visible & reduce(and_, _hits(words, wanted)))
 
 
 def newest_matching(
-    source: Any,
-    visible: Any,
-    meanings: Sequence[Meaning],
-    columns: Columns,
-    order: Columns,
-    window: int,
+    source: Any, visible: Any, wanted: Wanted, columns: Columns, order: Columns, window: int
 ) -> Any:
     """The rows that match among the first so many, in their order; each of these is looked at."""
-    # Splitting a text only at blanks takes a fraction of the time that the index's words take.
     newest = (
         source.select(*columns(source), _plain(source))
         .where(visible)
@@ -52,34 +59,29 @@ def newest_matching(
         .limit(window)
         .alias("newest")
     )
+    # Splitting a text only at blanks takes a fraction of the time that the index's words take.
     text = fn.replace(newest.c.search_text, SQL(r"E'\n'"), SQL("' '"))
     words = fn.string_to_array(text, SQL("' '"))
-    condition = reduce(and_, [_share(words, _array(meaning)) for meaning in meanings])
-    return peewee.Select([newest], [SQL("*")]).where(condition).order_by(*order(newest.c))
+    rows = peewee.Select([newest], [SQL("*")]).where(reduce(and_, _hits(words, wanted)))
+    return rows.order_by(*order(newest.c))
 
 
-def relevance(source: Any, meanings: Sequence[Meaning]) -> Any:
+def relevance(source: Any, wanted: Wanted) -> Any:
     """How well a row fits: 0 where its name has all the words, 1 some of them, 2 none."""
-    words = fn.string_to_array(
-        fn.split_part(source.search_text, SQL(r"E'\n'"), SQL("1")), SQL("' '")
-    )
-    hits = [_share(words, _array(meaning)) for meaning in meanings]
-    return peewee.Case(None, ((reduce(and_, hits), SQL("0")), (any_of(hits), SQL("1"))), SQL("2"))
+    name = fn.split_part(source.search_text, SQL(r"E'\n'"), SQL("1"))
+    hits = _hits(fn.string_to_array(name, SQL("' '")), wanted)
+    number = reduce(add, [hit.cast("integer") for hit in hits])
+    return peewee.Case(number, ((SQL(str(len(hits))), SQL("0")), (SQL("0"), SQL("2"))), SQL("1"))
+
+
+def begins_with(source: Any, text: Given) -> Any:
+    """The condition that a record's name begins with a text."""
+    return peewee.Expression(fn.plain_text(source.name), "^@", fn.plain_text(peewee.Value(text)))
 
 
 def _plain(source: Any) -> Any:
     return peewee.Column(source, "search_text")
 
 
-def begins_with(source: Any, text: str) -> Any:
-    """The condition that a record's name begins with a text."""
-    return peewee.Expression(fn.plain_text(source.name), "^@", fn.plain_text(text))
-
-
-def _array(meaning: Meaning) -> Any:
-    words = peewee.Value(list(meaning.words), unpack=False)
-    return NodeList((words, SQL("::text[]")), glue="")
-
-
-def _share(words: Any, wanted: Any) -> Any:
-    return peewee.Expression(words, "&&", wanted)
+def _hits(words: Any, wanted: Wanted) -> list[Any]:
+    return [peewee.Expression(words, "&&", one) for one in wanted]

@@ -1,6 +1,7 @@
 """Searching everything at once; here typing errors are forgiven."""
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 import orjson
@@ -8,12 +9,15 @@ import peewee
 from peewee import SQL, fn
 
 from satupeta_server.database import database
+from satupeta_server.queries.compiling import answer_of
 from satupeta_server.queries.matching import (
     MOST_RANKED,
+    Wanted,
     are_common,
     matching,
     newest_matching,
     relevance,
+    wanted_words,
 )
 from satupeta_server.queries.vocabulary import MEANINGS, Meaning, Terms, meanings
 from satupeta_server.representations.base import array_text
@@ -25,12 +29,23 @@ from satupeta_server.representations.highlights import (
 )
 from satupeta_server.representations.search import GROUPS, Group
 from satupeta_server.security.callers import Caller
-from satupeta_server.services.records import ReadService, fetch_one
+from satupeta_server.services.records import ReadService
 
 WINDOW = 10_000
 """The newest mapsets, which are looked at one by one for words that very many have."""
 ENOUGH = 50
 """Hits among them with which nobody needs to see older ones."""
+
+
+class Way(StrEnum):
+    """Which of the mapsets that match are looked at; there may be very many."""
+
+    EVERY = "every"
+    """All, to find the newest of them."""
+    NEWEST = "newest"
+    """Those among the newest mapsets."""
+    ANY = "any"
+    """So many as are ranked, whichever."""
 
 
 class SearchService:
@@ -50,45 +65,39 @@ class SearchService:
         found = await meanings_of(terms)
         if not found or not all(meaning.words for meaning in found):
             return {name: _group([], 0, is_exact=True) for name in GROUPS}
-        if are_common(found):
-            answer = await self._answer(caller, found, limit, of_newest=True)
-            if answer["mapsets"]["total"] >= ENOUGH:
-                return answer
-        return await self._answer(caller, found, limit)
+        if not are_common(found):
+            return await self._answer(caller, found, limit, Way.EVERY)
+        answer = await self._answer(caller, found, limit, Way.NEWEST)
+        if answer["mapsets"]["total"] >= ENOUGH:
+            return answer
+        return await self._answer(caller, found, limit, Way.ANY)
 
     async def _answer(
-        self, caller: Caller, found: Sequence[Meaning], limit: int, *, of_newest: bool = False
+        self, caller: Caller, found: Sequence[Meaning], limit: int, way: Way
     ) -> dict[str, Any]:
-        tables = {
-            name: self._found(name, caller, found, of_newest=of_newest and name == "mapsets")
-            for name in GROUPS
-        }
-        columns = [
-            column
-            for name, group in GROUPS.items()
-            for column in _columns(group, tables[name], found, limit)
-        ]
-        row = await fetch_one(peewee.Select(columns=columns).with_cte(*tables.values()))
+        # Of a caller these two decide what is visible.
+        asking = Caller(role=caller.role, organization_id=caller.organization_id)
+        given = [list(meaning.words) for meaning in found]
+        row = await answer_of(given, self._statement, len(found), asking, limit, way)
         words = marked_words(found)
         groups = {}
         for (name, group), items, total in zip(GROUPS.items(), row[::2], row[1::2], strict=True):
-            is_exact = total <= MOST_RANKED and not (of_newest and name == "mapsets")
+            is_exact = total <= MOST_RANKED and not (name == "mapsets" and way is Way.NEWEST)
             hits = [_shown(group, hit, words) for hit in orjson.loads(items)]
             groups[name] = _group(hits, total, is_exact=is_exact)
         return groups
 
-    def _found(
-        self, name: str, caller: Caller, found: Sequence[Meaning], *, of_newest: bool
-    ) -> Any:
-        group, source = GROUPS[name], GROUPS[name].model.alias()
-        visible = self.services[name].visible(caller, source)
-        if of_newest:
-            rows = newest_matching(source, visible, found, group.read, group.order, WINDOW)
-        else:
-            rows = matching(source, visible, found, group.read)
-            if not are_common(found):
-                rows = rows.order_by(*group.order(source))
-        return rows.limit(MOST_RANKED + 1).cte(f"found_{name}", materialized=True)
+    def _statement(self, count: int, caller: Caller, limit: int, way: Way) -> Any:
+        asked, wanted = wanted_words(count)
+        tables, columns = [asked], []
+        for name, group in GROUPS.items():
+            source = group.model.alias()
+            visible = self.services[name].visible(caller, source)
+            rows = _rows(group, source, visible, wanted, way if name == "mapsets" else Way.EVERY)
+            table = rows.limit(MOST_RANKED + 1).cte(f"found_{name}", materialized=True)
+            tables.append(table)
+            columns += _columns(group, table, wanted, limit)
+        return peewee.Select(columns=columns).with_cte(*tables)
 
 
 async def meanings_of(terms: Terms) -> tuple[Meaning, ...]:
@@ -103,10 +112,17 @@ async def meanings_of(terms: Terms) -> tuple[Meaning, ...]:
     return meanings(rows)
 
 
-def _columns(group: Group, table: Any, found: Sequence[Meaning], limit: int) -> list[Any]:
+def _rows(group: Group, source: Any, visible: Any, wanted: Wanted, way: Way) -> Any:
+    if way is Way.NEWEST:
+        return newest_matching(source, visible, wanted, group.read, group.order, WINDOW)
+    rows = matching(source, visible, wanted, group.read)
+    return rows if way is Way.ANY else rows.order_by(*group.order(source))
+
+
+def _columns(group: Group, table: Any, wanted: Wanted, limit: int) -> list[Any]:
     """The best hits of a group, and how many there are."""
     rows = peewee.Select([table], [SQL("*")])
-    rows = rows.order_by(relevance(table.c, found), *group.order(table.c))
+    rows = rows.order_by(relevance(table.c, wanted), *group.order(table.c))
     page = rows.limit(limit).alias("page")
     return [
         array_text(group.json(page.c), page),

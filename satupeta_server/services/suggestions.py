@@ -8,23 +8,26 @@ import orjson
 import peewee
 from peewee import SQL, fn
 
+from satupeta_server.queries.compiling import Given, answer_of
 from satupeta_server.queries.matching import (
+    Wanted,
     are_common,
     begins_with,
     matching,
     newest_matching,
     relevance,
+    wanted_words,
 )
 from satupeta_server.queries.vocabulary import WORD, Meaning, read_terms
 from satupeta_server.representations.base import array_text, json_object
 from satupeta_server.representations.search import GROUPS, KINDS
 from satupeta_server.security.callers import Caller
-from satupeta_server.services.records import ReadService, fetch_one
+from satupeta_server.services.records import ReadService
 from satupeta_server.services.search import meanings_of
 
-_SAMPLE = 50
+_SAMPLE = 30
 """Matches of a table among which names and words are looked for."""
-_WINDOW = 500
+_WINDOW = 300
 """The newest mapsets, which are looked at one by one for words that very many have."""
 
 Suggestion = Mapping[str, Any]
@@ -53,41 +56,47 @@ class SuggestionService:
                 items = _distinct([*items, *names, *completed])
         return {"items": items[:limit]}
 
-    async def _beginning(self, text: str, limit: int) -> Iterable[Suggestion]:
+    async def _beginning(self, text: str, limit: int) -> Iterator[Suggestion]:
         beginning = " ".join(text.split()) + (" " if text[-1].isspace() else "")
+        return _mixed(await answer_of([beginning], self._names, limit))
+
+    def _names(self, limit: int) -> Any:
         columns = []
         for name, group in GROUPS.items():
             source = group.model.alias()
-            condition = self._visible(name, source) & begins_with(source, beginning)
+            condition = self._visible(name, source) & begins_with(source, Given(0))
             rows = source.select(source.id, source.name).where(condition).limit(limit)
             columns.append(_named(rows.alias("named")))
-        return _mixed(await fetch_one(peewee.Select(columns=columns)))
+        return peewee.Select(columns=columns)
 
     async def _containing(
         self, found: Sequence[Meaning], limit: int
     ) -> tuple[Iterator[Suggestion], set[str]]:
         """Names with the words, and the words of public records that stand for the last."""
-        tables = {name: self._sample(name, found) for name in GROUPS}
-        columns = []
-        for table in tables.values():
-            fit = relevance(table.c, found)
-            rows = peewee.Select([table], [table.c.id, table.c.name]).where(fit < SQL("2"))
-            columns.append(_named(rows.order_by(fit).limit(limit).alias("named")))
-        words = [
-            _words(table, found[-1]) for name, table in tables.items() if not GROUPS[name].is_html
-        ]
-        query = peewee.Select(columns=[*columns, *words]).with_cte(*tables.values())
-        row = await fetch_one(query)
-        return _mixed(row[: len(columns)]), set(chain.from_iterable(row[len(columns) :]))
+        given = [list(meaning.words) for meaning in found]
+        row = await answer_of(given, self._statement, len(found), limit, are_common(found))
+        return _mixed(row[: len(GROUPS)]), set(chain.from_iterable(row[len(GROUPS) :]))
 
-    def _sample(self, name: str, found: Sequence[Meaning]) -> Any:
+    def _statement(self, count: int, limit: int, is_common: bool) -> Any:  # noqa: FBT001
+        asked, wanted = wanted_words(count)
+        tables, names, words = [asked], [], []
+        for name, group in GROUPS.items():
+            rows = self._sample(name, wanted, is_common=is_common)
+            table = rows.limit(_SAMPLE).cte(f"sample_{name}", materialized=True)
+            fit = relevance(table.c, wanted)
+            fitting = peewee.Select([table], [table.c.id, table.c.name]).where(fit < SQL("2"))
+            names.append(_named(fitting.order_by(fit).limit(limit).alias("named")))
+            if not group.is_html:
+                words.append(_words(table, wanted[-1]))
+            tables.append(table)
+        return peewee.Select(columns=[*names, *words]).with_cte(*tables)
+
+    def _sample(self, name: str, wanted: Wanted, *, is_common: bool) -> Any:
         group, source = GROUPS[name], GROUPS[name].model.alias()
         visible = self._visible(name, source)
-        if name == "mapsets" and are_common(found):
-            rows = newest_matching(source, visible, found, group.read, group.order, _WINDOW)
-        else:
-            rows = matching(source, visible, found, group.read)
-        return rows.limit(_SAMPLE).cte(f"sample_{name}", materialized=True)
+        if name == "mapsets" and is_common:
+            return newest_matching(source, visible, wanted, group.read, group.order, _WINDOW)
+        return matching(source, visible, wanted, group.read)
 
     def _visible(self, name: str, source: Any) -> Any:
         return self.services[name].visible(Caller(), source)
@@ -97,13 +106,12 @@ def _named(rows: Any) -> Any:
     return array_text(json_object({"id": rows.c.id, "name": rows.c.name}), rows)
 
 
-def _words(table: Any, meaning: Meaning) -> Any:
-    """The words of a table's rows that stand for a word of the search."""
-    wanted = peewee.Value(list(meaning.words), unpack=False)
+def _words(table: Any, wanted: Any) -> Any:
+    """Those of some words that stand in a table's rows."""
     word = fn.unnest(fn.words_of(table.c.search_text)).alias("word")
     rows = peewee.Select([table], [word]).alias("standing")
-    chosen = peewee.Select([rows], [rows.c.word]).where(rows.c.word == fn.ANY(wanted)).distinct()
-    return fn.array(chosen)
+    is_wanted = peewee.Expression(fn.string_to_array(rows.c.word, SQL("' '")), "&&", wanted)
+    return fn.array(peewee.Select([rows], [rows.c.word]).where(is_wanted).distinct())
 
 
 def _mixed(row: Sequence[str]) -> Iterator[Suggestion]:

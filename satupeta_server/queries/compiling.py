@@ -1,0 +1,40 @@
+"""Statements that are built once: building a large one takes as long as answering it."""
+
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import peewee
+from peewee import SQL
+
+from satupeta_server.database import database
+
+
+@dataclass(frozen=True)
+class Given:
+    """Stands in a statement for the value that is given in one place when it is run."""
+
+    place: int
+
+
+async def answer_of(
+    given: Sequence[Any], build: Callable[..., Any], *arguments: Hashable
+) -> tuple[Any, ...]:
+    """Give the one row of a statement that a function builds of its arguments."""
+
+    async def first(_database: Any, cursor: Any) -> Any:
+        return await cursor.fetchone()
+
+    sql, parameters = _compiled(build, *arguments)
+    values = [given[one.place] if isinstance(one, Given) else one for one in parameters]
+    row: tuple[Any, ...] = await database.aio_execute_sql(sql, values, first)
+    return row
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(build: Callable[..., Any], *arguments: Hashable) -> tuple[str, tuple[Any, ...]]:
+    # What begins with SELECT is tried again when its connection was stale.
+    query = peewee.Select([build(*arguments).alias("answer")], [SQL("*")])
+    sql, parameters = database.get_sql_context().sql(query).query()
+    return sql, tuple(parameters)
