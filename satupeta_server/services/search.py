@@ -31,7 +31,7 @@ from satupeta_server.representations.search import GROUPS, Group
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.records import ReadService
 
-WINDOW = 10_000
+WINDOW = 5_000
 """The newest mapsets, which are looked at one by one for words that very many have."""
 ENOUGH = 50
 """Hits among them with which nobody needs to see older ones."""
@@ -60,7 +60,7 @@ class SearchService:
         What has all the words in its name comes first, then what has some of them there; each
         in the order of its group. Of more than 1,000 matches only so many are ranked, of
         mapsets the newest; where words are so common that finding the newest takes long, those
-        among the newest 10,000 mapsets, or any.
+        among the newest 5,000 mapsets, or any.
         """
         found = await meanings_of(terms)
         if not found or not all(meaning.words for meaning in found):

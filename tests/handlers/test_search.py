@@ -2,6 +2,7 @@
 
 import html
 import re
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -11,6 +12,10 @@ from hypothesis import strategies as st
 from satupeta_server.database import Database
 from satupeta_server.queries.vocabulary import LONGEST_QUERY, MOST_WORDS, read_terms
 from satupeta_server.representations.highlights import fragment, highlighted, without_tags
+from satupeta_server.services import search as services_search
+from satupeta_server.services import suggestions as services_suggestions
+from satupeta_server.settings import Settings
+from tests.cli.program import DONE, Program
 from tests.conftest import Answer, Api
 from tests.world import EAST_JAVA
 
@@ -144,6 +149,31 @@ async def test_what_has_the_words_in_its_name_comes_first_then_the_newest(api: A
     assert (counted["items"], counted["total"]) == ([], 4)
 
 
+async def test_of_words_that_very_many_have_the_newest_are_found(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [await api.make_public_mapset(name=f"Tematik {number}") for number in range(4)]
+    monkeypatch.setattr(services_search, "are_common", lambda _found: True)
+    newest = [mapset["id"] for mapset in made[::-1]]
+    for enough, is_exact in ((4, False), (5, True)):
+        monkeypatch.setattr(services_search, "ENOUGH", enough)
+        hits = (await search(api, "tematik"))["mapsets"]
+        assert [hit["id"] for hit in hits["items"]] == newest
+        assert (hits["total"], hits["total_is_exact"]) == (4, is_exact)
+    monkeypatch.setattr(services_suggestions, "are_common", lambda _found: True)
+    assert [text for _, text in await suggested(api, "tematik 3 wilayah")] == ["Tematik 3"]
+
+
+async def test_more_matches_than_are_ranked_are_not_counted(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services_search, "MOST_RANKED", 2)
+    for number in range(3):
+        await make(api, "/categories", f"Tematik {number}")
+    hits = (await search(api, "tematik"))["categories"]
+    assert (hits["total"], hits["total_is_exact"]) == (2, False)
+
+
 async def test_higher_regions_come_first(api: Api) -> None:
     await make(api, "/regionals", "Sukarame", code="35.98.01.1001")
     await make(api, "/regionals", "Kabupaten Sukarame", code="35.98")
@@ -236,6 +266,15 @@ async def test_a_changed_name_is_found_by_its_new_words(api: Api) -> None:
     path = f"/categories/{made['id']}"
     assert (await api.patch(path, user="administrator", json_body={"name": "Zamrud"})).status == 200
     assert await found(api, "categories", "zamrud") == ["Zamrud"]
+
+
+async def test_what_was_imported_is_found(api: Api, settings: Settings, tmp_path: Path) -> None:
+    program = Program(settings, tmp_path)
+    rows = tmp_path / "organizations.csv"
+    rows.write_text("name\nBalai Restorasi Gambut\n", encoding="utf-8")
+    program("import", "organizations", str(rows), code=DONE)
+    assert await found(api, "organizations", "restorsi gambu") == ["Balai Restorasi Gambut"]
+    assert ("organization", "Balai Restorasi Gambut") in await suggested(api, "gamb")
 
 
 async def test_suggestions_are_names_from_their_beginning_then_by_words_then_words(
