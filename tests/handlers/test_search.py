@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
+from hypothesis import example, given
+from hypothesis import settings as settings_of_examples
 from hypothesis import strategies as st
+from tornado.platform.asyncio import AsyncIOLoop
 
 from satupeta_server.database import Database
 from satupeta_server.queries.vocabulary import LONGEST_QUERY, MOST_WORDS, read_terms
@@ -337,7 +339,7 @@ def test_a_text_is_taken_apart() -> None:
     assert len(read_terms("kata " * 40).words) == MOST_WORDS
 
 
-@hypothesis.given(st.text(max_size=400), st.sets(st.text("abé.<&'\"x", min_size=1), max_size=4))
+@given(st.text(max_size=400), st.sets(st.text("abé.<&'\"x", min_size=1), max_size=4))
 def test_a_highlight_has_no_tag_but_mark(text: str, words: set[str]) -> None:
     for shown in (text, fragment(text, words), without_tags(text)):
         marked = highlighted(shown, words)
@@ -346,36 +348,41 @@ def test_a_highlight_has_no_tag_but_mark(text: str, words: set[str]) -> None:
         assert html.unescape(re.sub("</?mark>", "", marked)) == html.unescape(html.escape(shown))
 
 
-class TestAnyText:
-    """What anybody may type into the box."""
+def test_any_text_is_answered_or_refused(api: Api, io_loop: AsyncIOLoop) -> None:
+    body = {"name": "<b>Tebal</b> & \"kutip\" 'satu'", "description": "<i>miring</i> & tebal"}
+    io_loop.run_sync(
+        lambda: make(api, "/categories", body["name"], description=body["description"])
+    )
 
-    @pytest.mark.long
-    async def test_is_answered(self, api: Api) -> None:
-        await make(
-            api, "/categories", "<b>Tebal</b> & \"kutip\" 'satu'", description="<i>x</i> & y"
+    async def ask(text: str) -> None:
+        for path in ("/search", "/search/suggest"):
+            answer = await api.get(path, q=text)
+            assert answer.status in (200, 422)
+            if answer.status == 200 and path == "/search":
+                check_tags(answer)
+
+    @settings_of_examples(max_examples=60)
+    @given(
+        st.one_of(
+            st.text(st.characters(exclude_categories=("Cs",)), max_size=260),
+            st.text("tebalkuip <>&|!():*'\"\\%_.-", max_size=40),
+            st.text("&|!():*.,;", min_size=LONGEST_QUERY, max_size=LONGEST_QUERY),
         )
-        examples: list[str] = []
+    )
+    @example("a\0b")
+    @example("(a+)+$" * 30)
+    @example("½ ％ ﬁ ß \ud7ff \uffff")
+    @example("a." * 127)
+    def check(text: str) -> None:
+        io_loop.run_sync(lambda: ask(text))
 
-        @hypothesis.settings(max_examples=80, deadline=None)
-        @hypothesis.given(
-            st.one_of(
-                st.text(st.characters(exclude_categories=("Cs",)), max_size=260),
-                st.text("tebalkutip <>&|!():*'\"\\%_.-", max_size=40),
-                st.text("&|!():*.,;", min_size=255, max_size=255),
-            )
-        )
-        def collect(text: str) -> None:
-            examples.append(text)
+    check()
 
-        collect()
-        for text in [*examples, "a\0b", "(a+)+$" * 30, "\ud7ff", "½ ％ ﬁ ß", "a." * 127]:
-            for path in ("/search", "/search/suggest"):
-                answer = await api.get(path, q=text)
-                assert answer.status in (200, 422), (text, answer.body)
-                if answer.status == 200 and path == "/search":
-                    check_tags(answer)
-        for raw in ("%FF", "%ED%A0%80", "%00"):
-            assert (await api.get(f"/search?q={raw}")).status in (400, 422)
+
+async def test_bytes_that_are_no_text_are_refused(api: Api) -> None:
+    for sent in ("%FF", "%ED%A0%80", "%00"):
+        for path in ("/search", "/search/suggest"):
+            assert (await api.get(f"{path}?q={sent}")).status in (400, 422)
 
 
 def check_tags(answer: Answer) -> None:
