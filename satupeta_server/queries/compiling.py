@@ -18,18 +18,12 @@ class Given:
     place: int
 
 
-async def answer_of(
+def compiled(
     given: Sequence[Any], build: Callable[..., Any], *arguments: Hashable
-) -> tuple[Any, ...]:
-    """Give the one row of a statement that a function builds of its arguments."""
-
-    async def first(_database: Any, cursor: Any) -> Any:
-        return await cursor.fetchone()
-
+) -> tuple[str, list[Any]]:
+    """Give the SQL of a statement that a function builds of its arguments, and its parameters."""
     sql, parameters = _compiled(build, *arguments)
-    values = [given[one.place] if isinstance(one, Given) else one for one in parameters]
-    row: tuple[Any, ...] = await database.aio_execute_sql(sql, values, first)
-    return row
+    return sql, [given[one.place] if isinstance(one, Given) else one for one in parameters]
 
 
 @functools.lru_cache(maxsize=256)

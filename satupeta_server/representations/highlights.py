@@ -10,7 +10,7 @@ from satupeta_server.queries.vocabulary import WORD, Meaning
 LONGEST_FRAGMENT = 200
 _BEFORE = 60
 """Characters of a fragment that stand before its first marked word."""
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<[^>]*>?")
 _BLANKS = re.compile(r"\s+")
 
 

@@ -1,6 +1,6 @@
 """Searching everything at once; here typing errors are forgiven."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -9,7 +9,7 @@ import peewee
 from peewee import SQL, fn
 
 from satupeta_server.database import database
-from satupeta_server.queries.compiling import answer_of
+from satupeta_server.queries.compiling import compiled
 from satupeta_server.queries.matching import (
     MOST_RANKED,
     Wanted,
@@ -110,6 +110,19 @@ async def meanings_of(terms: Terms) -> tuple[Meaning, ...]:
 
     rows = await database.aio_execute_sql(MEANINGS, terms.parameters, every)
     return meanings(rows)
+
+
+async def answer_of(
+    given: Sequence[Any], build: Callable[..., Any], *arguments: Hashable
+) -> tuple[Any, ...]:
+    """Give the one row of a statement that a function builds, once, of its arguments."""
+
+    async def first(_database: Any, cursor: Any) -> Any:
+        return await cursor.fetchone()
+
+    sql, parameters = compiled(given, build, *arguments)
+    row: tuple[Any, ...] = await database.aio_execute_sql(sql, parameters, first)
+    return row
 
 
 def _rows(group: Group, source: Any, visible: Any, wanted: Wanted, way: Way) -> Any:

@@ -8,7 +8,7 @@ import orjson
 import peewee
 from peewee import SQL, fn
 
-from satupeta_server.queries.compiling import Given, answer_of
+from satupeta_server.queries.compiling import Given
 from satupeta_server.queries.matching import (
     Wanted,
     are_common,
@@ -23,7 +23,7 @@ from satupeta_server.representations.base import array_text, json_object
 from satupeta_server.representations.search import GROUPS, KINDS
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.records import ReadService
-from satupeta_server.services.search import meanings_of
+from satupeta_server.services.search import answer_of, meanings_of
 
 _SAMPLE = 30
 """Matches of a table among which names and words are looked for."""
