@@ -52,14 +52,17 @@ def newest_matching(
     source: Any, visible: Any, wanted: Wanted, columns: Columns, order: Columns, window: int
 ) -> Any:
     """The rows that match among the first so many, in their order; each of these is looked at."""
-    # Splitting a text only at blanks takes a fraction of the time that the index's words take.
-    text = fn.replace(_plain(source), SQL(r"E'\n'"), SQL("' '"))
-    words = fn.string_to_array(text, SQL("' '")).alias("words")
+    words = split(_plain(source)).alias("words")
     newest = source.select(*columns(source), _plain(source), words).where(visible)
     newest = newest.order_by(*order(source)).limit(window).alias("newest")
     rows = peewee.Select([newest], [*columns(newest.c), newest.c.search_text])
     rows = rows.where(reduce(and_, _hits(newest.c.words, wanted)))
     return rows.order_by(*order(newest.c))
+
+
+def split(text: Any) -> Any:
+    """The words of a searched text, nearly as in the index, in a fraction of the time."""
+    return fn.string_to_array(fn.replace(text, SQL(r"E'\n'"), SQL("' '")), SQL("' '"))
 
 
 def relevance(source: Any, wanted: Wanted) -> Any:

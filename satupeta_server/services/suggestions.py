@@ -16,6 +16,7 @@ from satupeta_server.queries.matching import (
     matching,
     newest_matching,
     relevance,
+    split,
     wanted_words,
 )
 from satupeta_server.queries.vocabulary import WORD, Meaning, read_terms
@@ -108,7 +109,7 @@ def _named(rows: Any) -> Any:
 
 def _words(table: Any, wanted: Any) -> Any:
     """Those of some words that stand in a table's rows."""
-    word = fn.unnest(fn.words_of(table.c.search_text)).alias("word")
+    word = fn.unnest(split(table.c.search_text)).alias("word")
     rows = peewee.Select([table], [word]).alias("standing")
     is_wanted = peewee.Expression(fn.string_to_array(rows.c.word, SQL("' '")), "&&", wanted)
     return fn.array(peewee.Select([rows], [rows.c.word]).where(is_wanted).distinct())
