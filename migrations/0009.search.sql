@@ -3,19 +3,19 @@
 CREATE EXTENSION IF NOT EXISTS unaccent;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 
--- What texts are compared by: without regard to case and accents. PostgreSQL calls unaccent merely
--- stable, as its rules could be changed; ours are the ones that come with it.
+-- What texts are compared by: without regard to case and accents, and with blanks as the only space
+-- between words. PostgreSQL calls unaccent merely stable, as its rules could be changed; ours are the
+-- ones that come with it.
 CREATE FUNCTION plain_text(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN lower(public.unaccent('public.unaccent'::regdictionary, $1));
+    RETURN lower(public.unaccent('public.unaccent'::regdictionary, translate($1, E'\t\n\r\f\v', '     ')));
 
 -- The words of a plain text, as they stand between blanks. A very long one comes in pieces which an
 -- index can hold; as they overlap by more than the longest search, each search lies in one of them.
 CREATE FUNCTION words_of(text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN CASE WHEN $1 ~ E'[^ \t\n\r\f\v]{250}' THEN ARRAY(
+    RETURN CASE WHEN $1 ~ '[^ ]{250}' THEN ARRAY(
         SELECT substr(word, first, 600)
-        FROM unnest(string_to_array(translate($1, E'\t\n\r\f\v', '     '), ' ')) AS word,
-            generate_series(1, length(word), 345) AS first
-    ) ELSE array_remove(string_to_array(translate($1, E'\t\n\r\f\v', '     '), ' '), '') END;
+        FROM unnest(string_to_array($1, ' ')) AS word, generate_series(1, length(word), 345) AS first
+    ) ELSE string_to_array($1, ' ') END;
 
 CREATE FUNCTION stems_of(text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN tsvector_to_array(to_tsvector('pg_catalog.indonesian', $1));
@@ -46,9 +46,7 @@ ALTER TABLE mapsets ADD COLUMN search_text text NOT NULL
 ALTER TABLE mapset_histories ADD COLUMN search_text text NOT NULL
     GENERATED ALWAYS AS (plain_text(coalesce(notes, ''))) STORED;
 
--- A short list of pending entries: each search reads all of it.
-CREATE INDEX mapsets_search_words ON mapsets USING gin (words_of(search_text))
-    WITH (gin_pending_list_limit = 512) WHERE deleted_at IS NULL;
+CREATE INDEX mapsets_search_words ON mapsets USING gin (words_of(search_text)) WHERE deleted_at IS NULL;
 CREATE INDEX mapsets_public_by_plain_name ON mapsets (plain_text(name) text_pattern_ops)
     WHERE deleted_at IS NULL AND is_active AND status_validation = 'approved';
 CREATE INDEX regionals_search_words ON regionals USING gin (words_of(search_text)) WHERE deleted_at IS NULL;
@@ -65,7 +63,7 @@ BEGIN
     INSERT INTO search_words (word)
     SELECT brought.word
     FROM (SELECT DISTINCT unnest(words_of(search_text)) AS word FROM stored) AS brought
-    WHERE NOT EXISTS (SELECT FROM search_words AS known WHERE known.word = brought.word);
+    WHERE brought.word <> '' AND NOT EXISTS (SELECT FROM search_words AS known WHERE known.word = brought.word);
     RETURN NULL;
 END
 $$;
@@ -94,7 +92,7 @@ INSERT INTO search_words (word) SELECT DISTINCT unnest(words_of(search_text)) FR
     SELECT search_text FROM organizations UNION ALL SELECT search_text FROM categories
     UNION ALL SELECT search_text FROM regionals UNION ALL SELECT search_text FROM news
     UNION ALL SELECT search_text FROM mapsets
-) AS searched;
+) AS searched WHERE search_text <> '';
 CREATE INDEX search_words_word ON search_words (word);
 CREATE INDEX search_words_trigrams ON search_words USING gin (word gin_trgm_ops);
 CREATE INDEX search_words_stems ON search_words USING gin (stems);

@@ -2,8 +2,7 @@
 
 -- PostgreSQL would rather test words row by row than take the index: it takes functions for cheap.
 ALTER FUNCTION words_of(text) COST 4000;
-CREATE INDEX mapsets_name_words ON mapsets USING gin (words_of(plain_text(name)))
-    WITH (gin_pending_list_limit = 512) WHERE deleted_at IS NULL;
+CREATE INDEX mapsets_name_words ON mapsets USING gin (words_of(plain_text(name))) WHERE deleted_at IS NULL;
 
 -- With the classification in it an index alone tells how many mapsets are public.
 DROP INDEX mapsets_public;

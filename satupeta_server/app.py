@@ -4,41 +4,69 @@ import logging
 from typing import Any
 
 import tornado.web
+from tornado import httputil
 
 from satupeta_server import database
+from satupeta_server.caching import Cache
+from satupeta_server.changes import Changes
 from satupeta_server.errors import StartError
 from satupeta_server.handlers.base import Access, BaseHandler, NotFoundHandler, RequestsUnderWay
+from satupeta_server.handlers.kept import Answer, Front
 from satupeta_server.handlers.pages import HomeHandler
 from satupeta_server.openapi import make_document
 from satupeta_server.routes import PREFIX, ROUTES, Route
 from satupeta_server.security.permissions import GRANTS, PUBLIC_ACCESS
 from satupeta_server.services.container import Services, make_services
-from satupeta_server.settings import Settings
+from satupeta_server.settings import Settings, require_servers
 from satupeta_server.storage import Storage
+from satupeta_server.turns import Turns
 
 logger = logging.getLogger(__name__)
+
+_MEGABYTE = 1024 * 1024
 
 
 class Application(tornado.web.Application):
     """The API, with what must be closed when it ends."""
 
-    def __init__(self, settings: Settings, services: Services, storage: Storage) -> None:
+    def __init__(
+        self, settings: Settings, services: Services, storage: Storage, changes: Changes
+    ) -> None:
         self.services = services
         self.storage = storage
         document = make_document(settings.project_name)
         requests = RequestsUnderWay()
+        self.changes = changes
+        self.answers = Cache[Answer](settings.response_cache_megabytes * _MEGABYTE, changes)
+        self._origins = frozenset(settings.allowed_origins)
         super().__init__(
             [_rule(route, services, PREFIX) for route in ROUTES]
             + [_rule(route, services, "") for route in ROUTES if route.handler is HomeHandler],
             default_handler_class=NotFoundHandler,
             default_handler_args={"services": services, "access": Access({})},
             compress_response=True,
-            allowed_origins=frozenset(settings.allowed_origins),
+            allowed_origins=self._origins,
+            answers=self.answers,
+            changes=changes,
+            # Half of the connections stay for the others.
+            turns=Turns(max(1, settings.database_pool_size // 2)),
             document=document,
             requests=requests,
             log_function=log_request,
         )
         self.requests = requests
+
+    def start_request(
+        self, server_conn: object, request_conn: httputil.HTTPConnection
+    ) -> httputil.HTTPMessageDelegate:
+        """Take a request: Tornado calls this for each."""
+        behind = super().start_request(server_conn, request_conn)
+        return Front(request_conn, behind, self.answers, self._origins, log_answer)
+
+    def start(self) -> None:
+        """Begin to listen for changes; without that nothing is kept. Needs the running loop."""
+        if self.answers.room:
+            self.changes.start()
 
     async def finish_requests(self) -> None:
         """Wait until every request under way has been answered."""
@@ -46,6 +74,7 @@ class Application(tornado.web.Application):
 
     async def close(self) -> None:
         """Close the connections to the database and to the store."""
+        await self.changes.close()
         await database.database.aio_close()
         self.storage.close()
 
@@ -58,7 +87,8 @@ def make_app(settings: Settings) -> Application:
     check_routes(ROUTES)
     database.connect(settings)
     storage = Storage(settings)
-    return Application(settings, make_services(settings, storage), storage)
+    changes = Changes(require_servers(settings.direct(), object_store=False))
+    return Application(settings, make_services(settings, storage), storage, changes)
 
 
 def check_routes(routes: tuple[Route, ...]) -> None:
@@ -91,13 +121,17 @@ def _rule(route: Route, services: Services, prefix: str) -> tuple[str, Any, dict
 
 def log_request(handler: tornado.web.RequestHandler) -> None:
     """Log one answered request; of its address only the path, since people search for names."""
-    request, status = handler.request, handler.get_status()
-    logger.log(
-        logging.WARNING if status >= 500 else logging.INFO,
-        "%s %s %d %.1f ms %s",
-        request.method,
+    request = handler.request
+    log_answer(
+        request.method or "",
         request.path,
-        status,
+        handler.get_status(),
         request.request_time() * 1000,
         handler.request_id if isinstance(handler, BaseHandler) else "-",
     )
+
+
+def log_answer(method: str, path: str, status: int, milliseconds: float, request_id: str) -> None:
+    """Log one answered request as one line."""
+    level = logging.WARNING if status >= 500 else logging.INFO
+    logger.log(level, "%s %s %d %.1f ms %s", method, path, status, milliseconds, request_id)

@@ -213,6 +213,8 @@ def server_parameters(settings: Settings) -> dict[str, str]:
         "client_connection_check_interval": "500",
         "jit": "off",
         "work_mem": "32768",
+        # Each search reads what is pending for the index of words.
+        "gin_pending_list_limit": "512",
         # What is prepared is so because one plan serves: planning is dearer than most answers.
         "plan_cache_mode": "force_generic_plan",
     }

@@ -145,6 +145,7 @@ def _security(permission: str) -> list[dict[str, list[str]]]:
 def _parameters(route: Route, method: str, operation: Operation) -> Iterator[dict[str, Any]]:
     if "{id}" in route.path:
         yield _ID
+    yield from (dict(parameter) for parameter in operation.query)
     if operation.is_list:
         for name, schema, description in _LIST_PARAMETERS:
             yield {"name": name, "in": "query", "schema": schema, "description": description}

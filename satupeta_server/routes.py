@@ -24,6 +24,15 @@ from satupeta_server.handlers.pages import (
     PasswordResetPageHandler,
 )
 from satupeta_server.handlers.records import CollectionHandler, ItemHandler
+from satupeta_server.handlers.search import (
+    DEFAULT_HITS,
+    DEFAULT_SUGGESTIONS,
+    MOST_HITS,
+    MOST_SUGGESTIONS,
+    SearchHandler,
+    SuggestHandler,
+)
+from satupeta_server.queries.vocabulary import LONGEST_QUERY
 from satupeta_server.representations.base import Representation, Schema
 from satupeta_server.representations.categories import CATEGORY
 from satupeta_server.representations.classifications import CLASSIFICATION
@@ -37,6 +46,7 @@ from satupeta_server.representations.news import NEWS
 from satupeta_server.representations.organizations import ORGANIZATION
 from satupeta_server.representations.regionals import REGIONAL
 from satupeta_server.representations.roles import ROLE
+from satupeta_server.representations.search import FOUND, SUGGESTED
 from satupeta_server.representations.users import ME, USER
 from satupeta_server.schemas.base import Form
 from satupeta_server.schemas.categories import CATEGORY_FORM
@@ -108,6 +118,8 @@ class Operation:
     response_type: str = "application/json"
     is_list: bool = False
     errors: tuple[int, ...] = ()
+    query: tuple[Schema, ...] = ()
+    """Parameters of the query, as the document names them, of what is no list."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +192,26 @@ def _resource(
             item.path, ItemHandler, {**item.operations, "PATCH": change, "DELETE": delete}, options
         ),
     ]
+
+
+def _asked(default: int, most: int, unit: str) -> tuple[Schema, ...]:
+    """The parameters of a search."""
+    return (
+        {
+            "name": "q",
+            "in": "query",
+            "required": True,
+            "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_QUERY},
+            "example": "peta jaln kediri",
+            "description": "What is searched for; the last word may be unfinished.",
+        },
+        {
+            "name": "limit",
+            "in": "query",
+            "schema": {"type": "integer", "minimum": 0, "default": default},
+            "description": f"{unit} at most; more than {most} are never given.",
+        },
+    )
 
 
 def _a(noun: str) -> str:
@@ -297,6 +329,32 @@ ROUTES: tuple[Route, ...] = (
     ),
     *_resource("users", USER, "user", USER_FORM, USER_CHANGE_FORM),
     *_read_only("roles", ROLE, "role"),
+    Route(
+        "/search",
+        SearchHandler,
+        {
+            "GET": Operation(
+                "search:read",
+                "Search mapsets, organizations, categories, news and regions at once",
+                response=FOUND,
+                errors=(422,),
+                query=_asked(DEFAULT_HITS, MOST_HITS, "Hits of each group"),
+            )
+        },
+    ),
+    Route(
+        "/search/suggest",
+        SuggestHandler,
+        {
+            "GET": Operation(
+                "search:read",
+                "Suggest what a text may become while it is typed",
+                response=SUGGESTED,
+                errors=(422,),
+                query=_asked(DEFAULT_SUGGESTIONS, MOST_SUGGESTIONS, "Suggestions"),
+            )
+        },
+    ),
     Route(
         "/files",
         UploadHandler,

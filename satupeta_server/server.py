@@ -40,18 +40,27 @@ _WATCH_SECONDS = 0.5
 
 
 def bind(settings: Settings) -> list[socket.socket]:
-    """Take the port; raises StartError in one sentence when it cannot be had.
+    """Take the port, with as many sockets for each of WORKERS as HOST has addresses.
 
-    The parent takes it without SO_REUSEPORT: with it, a second server on the same port would
-    start in silence and get half of the requests.
+    Raises StartError in one sentence when it cannot be had. The first ones are taken without
+    SO_REUSEPORT: with it, a second server on the same port would start in silence and get half
+    of the requests. Then they are shared: of one socket, the process that wakes up first would
+    take nearly all connections that come at once.
     """
     try:
-        return tornado.netutil.bind_sockets(settings.port, settings.host, reuse_port=False)
+        sockets = tornado.netutil.bind_sockets(settings.port, settings.host, reuse_port=False)
+        if settings.workers > 1:
+            port = sockets[0].getsockname()[1]
+            for one in sockets:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            for _ in range(settings.workers - 1):
+                sockets += tornado.netutil.bind_sockets(port, settings.host, reuse_port=True)
     except OSError as error:
         raise StartError(
             f"HOST {settings.host} with PORT {settings.port} cannot be used "
             f"({error.strerror or error}); end what uses it or set another PORT."
         ) from None
+    return sockets
 
 
 def serve(
@@ -110,6 +119,7 @@ async def _serve(
     app = make_app(settings)
     server = make_http_server(app)
     server.add_sockets(sockets)
+    app.start()
     ready()
     await stop.wait()
     server.stop()
@@ -146,7 +156,11 @@ class Workers:
     ) -> None:
         self._command = [sys.executable, "-m", "satupeta_server"]
         self._sockets = sockets
-        self._descriptors = [one.fileno() for one in sockets]
+        descriptors = [one.fileno() for one in sockets]
+        each = len(descriptors) // settings.workers
+        self._descriptors = [
+            descriptors[start : start + each] for start in range(0, len(descriptors), each)
+        ]
         self._environment = environment
         self._started = started
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -195,11 +209,11 @@ class Workers:
             self.stop()
 
     def _start_one(self, number: int) -> subprocess.Popen[bytes]:
-        descriptors = ",".join(map(str, self._descriptors))
+        descriptors = self._descriptors[number]
         process = subprocess.Popen(  # noqa: S603  our own program
-            [*self._command, descriptors, str(os.getpid())],
+            [*self._command, ",".join(map(str, descriptors)), str(os.getpid())],
             env=self._environment,
-            pass_fds=self._descriptors,
+            pass_fds=descriptors,
             start_new_session=True,
         )
         self._started(f"worker-{number}", process.pid)

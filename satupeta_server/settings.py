@@ -80,6 +80,20 @@ class Settings(BaseSettings):
         None, description="A standby of that server, which takes reads while it is near enough."
     )
 
+    request_timeout_seconds: float = Field(
+        30,
+        ge=1,
+        le=600,
+        description="Longest time for a request, its waiting for others of the same caller "
+        "included; files take as long as they take.",
+    )
+    response_cache_megabytes: int = Field(
+        16,
+        ge=0,
+        le=4096,
+        description="Memory of each API process for answers that everybody gets; 0 keeps none.",
+    )
+
     secret_key: SecretStr | None = Field(
         None,
         description="Signs the access and refresh tokens; at least 32 characters. "

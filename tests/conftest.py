@@ -32,6 +32,7 @@ from satupeta_server.seed.reference import seed_reference
 from satupeta_server.server import make_http_server
 from satupeta_server.settings import Settings, load_settings
 from satupeta_server.storage import ObjectStore
+from tests.serving import Start, starting
 from tests.world import World, make_world
 
 SECRET_KEY = "a-secret-key-of-the-tests-0123456789-abcdefghij"
@@ -231,6 +232,13 @@ def app(settings: Settings, io_loop: AsyncIOLoop) -> Iterator[Application]:
     application = make_app(settings)
     yield application
     io_loop.run_sync(application.close)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts ``satupeta serve`` on settings; at the end none of it stays."""
+    with starting(tmp_path) as begin:
+        yield begin
 
 
 @dataclass

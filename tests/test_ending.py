@@ -9,9 +9,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import psutil
 import psycopg2
@@ -23,104 +20,14 @@ from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
 from tests.conftest import execute
 from tests.lines import lines_of
-from tests.running import SATUPETA, ask, free_port
+from tests.running import SATUPETA, ask
+from tests.serving import END_SECONDS, Start, is_taken, read_all, wait_until
 
-END_SECONDS = 10
 UNDER_WAY = 12
-
-Start = Callable[..., "Served"]
-
-
-@dataclass
-class Served:
-    """A running ``satupeta serve``; ``said`` is what it writes."""
-
-    process: "subprocess.Popen[bytes]"
-    port: int
-    said: Path
-    clients: list[socket.socket] = field(default_factory=list)
-
-    def all(self) -> list[psutil.Process]:
-        """It and its workers."""
-        mine = psutil.Process(self.process.pid)
-        return [mine, *mine.children(recursive=True)]
-
-    def send(self, path: str) -> socket.socket:
-        """Ask, and do not wait for the answer."""
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-        self.clients.append(client)
-        client.sendall(f"GET /api{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-        return client
-
-    def end(self) -> float:
-        """The seconds that an orderly end takes; nothing of it stays."""
-        watched, begin = self.all(), time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(3 * END_SECONDS)
-        seconds = time.monotonic() - begin
-        assert self.process.returncode == 0, self.said.read_text()
-        assert not psutil.wait_procs(watched, timeout=2)[1]
-        assert "Traceback" not in self.said.read_text()
-        return seconds
+BURST = 64
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts ``satupeta serve`` on settings; at the end none of it stays."""
-    started: list[Served] = []
-
-    def begin(settings: Settings, **others: str) -> Served:
-        said, port = tmp_path / f"said-{len(started)}", free_port()
-        with said.open("wb") as output:
-            process = subprocess.Popen(
-                [*SATUPETA, "serve"],
-                env={**parent_environment(settings), "PORT": str(port), **others},
-                cwd=tmp_path,
-                stdout=output,
-                stderr=output,
-            )
-        started.append(Served(process, port, said))
-        wait_until_ready(started[-1])
-        return started[-1]
-
-    yield begin
-    for one in started:
-        if one.process.poll() is None:
-            for process in reversed(one.all()):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-        one.process.wait()
-        for client in one.clients:
-            client.close()
-
-
-def wait_until_ready(served: Served) -> None:
-    def is_ready() -> bool:
-        with contextlib.suppress(OSError):
-            return ask(served.port, "/health/ready")["status"] == "ok"
-        assert served.process.poll() is None, served.said.read_text()
-        return False
-
-    wait_until(is_ready, 30)
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
-
-
-def read_all(client: socket.socket) -> bytes:
-    return b"".join(iter(lambda: client.recv(65536), b""))
-
-
-def is_taken(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.mark.settings(database_pool_size=UNDER_WAY)
+@pytest.mark.settings(database_pool_size=2 * UNDER_WAY)
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_requests_under_way_are_answered_and_no_process_stays(
     start: Start, settings: Settings, workers: str
@@ -132,7 +39,7 @@ def test_requests_under_way_are_answered_and_no_process_stays(
     watcher.autocommit = True
     with contextlib.closing(holder), contextlib.closing(watcher), holder.cursor() as lock:
         lock.execute("LOCK TABLE categories")
-        clients = [served.send("/categories") for _ in range(UNDER_WAY)]
+        clients = [served.send(f"/categories?limit={n}") for n in range(UNDER_WAY)]
 
         def all_wait() -> bool:
             with watcher.cursor() as cursor:
@@ -210,6 +117,27 @@ def test_a_second_server_on_the_port_is_refused_and_the_first_one_serves_on(
     assert str(served.port) in refused_serve(settings, served.port)
     for _ in range(20):
         assert ask(served.port, "/health/live") == {"status": "ok"}
+
+
+def test_connections_that_come_at_once_spread_over_the_processes(
+    start: Start, settings: Settings
+) -> None:
+    served = start(settings, WORKERS="2")
+    clients = [
+        socket.create_connection(("127.0.0.1", served.port), timeout=10) for _ in range(BURST)
+    ]
+    served.clients += clients
+    for client in clients:
+        client.sendall(b"GET /api/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    for client in clients:
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+    held = [
+        sum(one.laddr.port == served.port for one in worker.net_connections("tcp4"))
+        for worker in served.all()[1:]
+    ]
+    # Each has one more, on which it listens.
+    assert sum(held) == BURST + 2
+    assert min(held) > BURST // 8
 
 
 def test_a_port_is_refused_even_if_its_holder_would_share_it(settings: Settings) -> None:

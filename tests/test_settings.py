@@ -89,6 +89,8 @@ IMPOSSIBLE: dict[str, list[str]] = {
     "DATABASE_REPLICA_URL": ["db.example.org", "mysql://u:p@h/x"],
     "DATABASE_POOL_SIZE": ["0", "201"],
     "DATABASE_TIMEOUT_SECONDS": ["0.5", "121", "nan", "inf"],
+    "REQUEST_TIMEOUT_SECONDS": ["0.5", "601", "nan", "inf"],
+    "RESPONSE_CACHE_MEGABYTES": ["-1", "4097", "x"],
     "SECRET_KEY": ["short", "x" * 64, "changeme-" * 8, "your-secret-key-here-0123456789-abcdef"],
     "ALGORITHM": ["none", "RS256", "hs256"],
     "ACCESS_TOKEN_EXPIRE_MINUTES": ["0", "43201", "1.5"],

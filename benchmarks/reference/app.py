@@ -62,13 +62,16 @@ async def list_mapsets(
     """A page of the list."""
     if sort is not None:
         raise HTTPException(401)
+    words = {
+        word: (await session.scalars(queries.producers(word))).all() for word in search.split()
+    }
     try:
-        where = queries.condition(filter, search)
+        where = queries.condition(filter, words)
     except ValueError:
         raise HTTPException(422) from None
     limit = min(limit, LIST_LIMIT)
     total = await session.scalar(queries.count(where)) or 0
-    rows = (await session.scalars(queries.page(where, search, limit, offset))).all()
+    rows = (await session.scalars(queries.page(where, words, limit, offset))).all()
     has_more = offset + limit < total
     return MapsetPage(
         items=[Mapset.model_validate(row) for row in rows],

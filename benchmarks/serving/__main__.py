@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from benchmarks.serving import against_reference, caches, catalogue, crowds, sizes
 from benchmarks.serving.load import processors
 from benchmarks.serving.options import Options
-from benchmarks.serving.report import Section, document
+from benchmarks.serving.report import Row, Section, document
 from benchmarks.serving.stage import ROOT, SAMPLE, Stage
 
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
@@ -49,7 +50,7 @@ def main() -> None:
     sizes_compared = (chosen.mapsets, 10 * chosen.mapsets, *([MILLION] if chosen.million else []))
     options = Options(chosen.mapsets, sizes_compared, chosen.rounds, chosen.seconds)
     names = chosen.only or list(MEASUREMENTS)
-    text = document(_run(names, options, chosen.keep), _facts())
+    text = document(_run(names, options, chosen.keep), _facts(options))
     if chosen.only:
         print(text)
     else:
@@ -61,13 +62,19 @@ def _run(names: list[str], options: Options, keep: Path | None) -> list[Section]
         stage = Stage(folder)
         try:
             stage.prepare(_databases(names, options))
-            sections = []
-            for name in names:
-                print(name, file=sys.stderr, flush=True)
-                sections += MEASUREMENTS[name](stage, options)
-            return sections
+            return [section for name in names for section in _measured(name, stage, options)]
         finally:
             stage.stop()
+
+
+def _measured(name: str, stage: Stage, options: Options) -> list[Section]:
+    """Measure one thing; where that fails, the table says so, and the others are measured."""
+    print(name, file=sys.stderr, flush=True)
+    try:
+        return MEASUREMENTS[name](stage, options)
+    except (AssertionError, OSError, subprocess.SubprocessError) as error:
+        print(f"  {error}", file=sys.stderr, flush=True)
+        return [Section(name, rows=[Row("could not be measured", "", str(error), is_met=False)])]
 
 
 def _databases(names: list[str], options: Options) -> list[int]:
@@ -91,12 +98,13 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def _facts() -> list[str]:
+def _facts(options: Options) -> list[str]:
     servers, load = processors()
     apart = "apart from each other" if servers != load else "on the same one"
     return [
+        f"Rounds: {options.rounds} of {options.seconds:g} s, of which the median counts",
         f"API servers on processors {servers}, the load on {load}: {apart}; "
-        "PostgreSQL on all of them, so it shares one with the load"
+        "PostgreSQL on all of them, so it shares one with the load",
     ]
 
 

@@ -76,8 +76,8 @@ def measure(stage: Stage, options: Options) -> list[Section]:
     size = options.mapsets
     section = Section(
         "Beside the reference, without any cache",
-        f"{size:,} mapsets, one process each, {CLIENTS} clients, {options.rounds} rounds of "
-        f"{options.seconds:g} s in turns; the median counts. CPU is that of one request.",
+        f"{size:,} mapsets, one process each, {CLIENTS} clients, in turns; CPU is that of one "
+        "request.",
         columns=COLUMNS,
     )
     stage.make_reference(size)
@@ -107,9 +107,10 @@ def measure(stage: Stage, options: Options) -> list[Section]:
 def one_round(
     stage: Stage, options: Options, server: Server, asked: list[str], rounds: Rounds
 ) -> None:
-    """Warm up, then measure one server."""
+    """Warm up, if it is the first round, and measure one server."""
     requests = [Request(path) for path in asked]
-    load(Plan(server.port, CLIENTS, options.warmup, requests))
+    if not rounds.reports:
+        load(Plan(server.port, CLIENTS, options.warmup, requests))
     used, used_there = server.cpu_seconds(), stage.postgres_cpu_seconds()
     report = load(Plan(server.port, CLIENTS, options.seconds, requests))
     count = max(report.of().count, 1)

@@ -136,6 +136,12 @@ def common_words(rows: Rows) -> list[str]:
     )
 
 
+def suggestions(rows: Rows) -> list[str]:
+    """What a search box asks for while a name is typed: its first letters."""
+    typed = (name.lower()[: 3 + number % 8] for number, name in enumerate(rows.names))
+    return _shuffled(f"/api/search/suggest?{urlencode({'q': text})}" for text in typed)
+
+
 def totals(rows: Rows) -> list[str]:
     """First pages of common filters, with their exact totals."""
     filters = [

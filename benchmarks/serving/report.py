@@ -104,7 +104,8 @@ def _machine() -> list[str]:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     memory = psutil.virtual_memory().total / (1 << 30)
     return [
-        time.strftime("%Y-%m-%d %H:%M %Z"),
+        f"{time.strftime('%Y-%m-%d %H:%M %Z')}, with {os.getloadavg()[2]:.1f} processes at work "
+        "in the last quarter of an hour, those of the run included",
         f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB memory, "
         f"{platform.system()} {platform.release()}",
         f"Python {platform.python_version()}, "

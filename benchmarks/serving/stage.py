@@ -92,9 +92,10 @@ class Server:
 class Stage:
     """A folder with a PostgreSQL, on which databases of several sizes stand."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, databases: Databases | None = None) -> None:
         self.folder = folder
-        self.databases: Databases
+        if databases is not None:
+            self.databases = databases
         self._servers: EmbeddedServers | None = None
 
     def prepare(self, sizes: Iterable[int]) -> None:

@@ -6,7 +6,7 @@ import http
 import logging
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ import orjson
 from tornado import httputil
 from tornado.web import Finish, HTTPError, RequestHandler, stream_request_body
 
+from satupeta_server.caching import Cache
 from satupeta_server.errors import (
     STATUS,
     AppError,
@@ -26,9 +27,10 @@ from satupeta_server.errors import (
     invalid,
 )
 from satupeta_server.handlers.bodies import BodyReader, JsonReader
+from satupeta_server.handlers.headers import origin_headers, request_id_of
+from satupeta_server.handlers.kept import OF_CONTENT, Answer
 from satupeta_server.handlers.refusing import RefusingHandler
 from satupeta_server.messages import Language, Message, preferred_language
-from satupeta_server.models.base import new_id
 from satupeta_server.queries.values import ValueProblem, is_storable, parse_uuid
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import ANONYMOUS, PUBLIC_ACCESS, granted_scope
@@ -40,16 +42,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Reader = TypeVar("Reader")
+Result = TypeVar("Result")
 
 ALLOWED_HEADERS = (
     "Authorization, Content-Type, Accept, Accept-Language, If-Match, If-None-Match, "
     "Idempotency-Key, X-Request-Id"
 )
-EXPOSED_HEADERS = "ETag, Link, Retry-After, X-Request-Id"
 PREFLIGHT_SECONDS = 7200
 RETRY_AFTER_SECONDS = 5
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ENTITY_TAG = re.compile(r'(?:W/)?"?(\d+)(?:-[0-9a-f]*)?"?')
 
 
@@ -100,6 +101,7 @@ class BaseHandler(RefusingHandler):
 
     caller: Caller = Caller()
     request_id: str = ""
+    is_client_gone = False
 
     def initialize(self, services: "Services", access: Access, **options: Any) -> None:
         """Take the route's part; Tornado calls this before anything else."""
@@ -108,6 +110,8 @@ class BaseHandler(RefusingHandler):
         self.options_of_route = options
         self.reader: BodyReader | None = None
         self._revision: int | None = None
+        self._version: int | None = None
+        self._tag: str | None = None
         self.settings["requests"].begin(self)
 
     # Before the handler's method
@@ -115,15 +119,14 @@ class BaseHandler(RefusingHandler):
     def set_default_headers(self) -> None:
         """Set what every answer carries, errors too: Tornado calls this again for them."""
         self.clear_header("Server")
-        self.request_id = self.request_id or self._given_request_id() or new_id().hex
+        self.request_id = self.request_id or request_id_of(self.request.headers)
         self.set_header("X-Request-Id", self.request_id)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Vary", "Origin, Authorization")
         self.set_header("Cache-Control", "no-store")
-        origin = self.request.headers.get("Origin")
-        if origin is not None and origin in self.settings["allowed_origins"]:
-            self.set_header("Access-Control-Allow-Origin", origin)
-            self.set_header("Access-Control-Expose-Headers", EXPOSED_HEADERS)
+        origins = self.settings["allowed_origins"]
+        for name, value in origin_headers(self.request.headers, origins).items():
+            self.set_header(name, value)
 
     async def prepare(self) -> None:
         """Find out who calls and whether they may, before any of the body is read."""
@@ -157,8 +160,17 @@ class BaseHandler(RefusingHandler):
                 raise
 
     @property
+    def _is_of_everybody(self) -> bool:
+        return self._is_read and "Authorization" not in self.request.headers
+
+    @property
     def _is_read(self) -> bool:
         return self.request.method in ("GET", "HEAD")
+
+    @property
+    def _is_write(self) -> bool:
+        needed = self.access.permission(self.request.method)
+        return not self._is_read and needed not in (None, PUBLIC_ACCESS)
 
     def bearer_token(self) -> str | None:
         """Give the token of the Authorization header (RFC 6750, 2.1), if there is one."""
@@ -167,12 +179,8 @@ class BaseHandler(RefusingHandler):
 
     def _set_cache_control(self) -> None:
         """Let what is the same for everybody be stored, if it is asked for anew each time."""
-        if self._is_read and "Authorization" not in self.request.headers:
+        if self._is_of_everybody:
             self.set_header("Cache-Control", "public, no-cache")
-
-    def _given_request_id(self) -> str | None:
-        given = self.request.headers.get("X-Request-Id", "")
-        return given if _REQUEST_ID.fullmatch(given) else None
 
     async def head(self, *path: str) -> None:
         """Answer as GET does; Tornado leaves the content out (RFC 9110, 9.3.2)."""
@@ -235,6 +243,7 @@ class BaseHandler(RefusingHandler):
     def on_connection_close(self) -> None:
         """Let go of a body that will never be whole."""
         super().on_connection_close()
+        self.is_client_gone = True
         self.settings["requests"].end(self)
         if self.reader is not None:
             self.reader.close()
@@ -273,6 +282,49 @@ class BaseHandler(RefusingHandler):
 
     # The answer
 
+    async def shared(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Do what is the same for everybody once for all who ask for it, and keep the answer.
+
+        ``work`` must depend on nothing but the address and what stands in the database.
+        """
+        if not self._is_of_everybody:
+            return await work()
+        cache: Cache[Answer] = self.settings["answers"]
+        result, self._version = await cache.once(self._key, work)
+        return result
+
+    def write_kept(self) -> bool:
+        """Write what was kept since the request came; tells whether there is anything."""
+        cache: Cache[Answer] = self.settings["answers"]
+        kept = cache.get(self._key) if self._is_of_everybody else None
+        if kept is None:
+            return False
+        for name in OF_CONTENT & kept.headers.keys():
+            self.set_header(name, kept.headers[name])
+        self._tag = kept.tag
+        self.write(kept.body)
+        return True
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "asyncio.Future[None]":
+        """Send what was written, and keep it where everybody gets the same."""
+        if self._version is not None and self.get_status() == http.HTTPStatus.OK:
+            self._keep()
+        if self._is_write and self.get_status() < http.HTTPStatus.BAD_REQUEST:
+            # Who has written sees it at once, before the notification comes.
+            self.settings["changes"].note()
+        return super().finish(chunk)
+
+    def _keep(self) -> None:
+        cache: Cache[Answer] = self.settings["answers"]
+        body = b"".join(self._write_buffer)
+        if cache.has_room(self._key, len(body), self._version):
+            self._tag = self._tag_of_content()
+            cache.keep(self._key, Answer(self._headers, body, self._tag))
+
+    @property
+    def _key(self) -> str:
+        return self.request.uri or ""
+
     @property
     def language(self) -> Language:
         """The language that the reader of an error prefers."""
@@ -298,6 +350,9 @@ class BaseHandler(RefusingHandler):
 
     def compute_etag(self) -> str | None:
         """Make a weak tag of the body: PostgreSQL may build the same JSON in other words."""
+        return self._tag or self._tag_of_content()
+
+    def _tag_of_content(self) -> str:
         digest = hashlib.blake2b(digest_size=12)
         for part in self._write_buffer:
             digest.update(part)

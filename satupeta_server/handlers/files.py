@@ -7,6 +7,7 @@ from urllib.parse import quote
 from satupeta_server.errors import RangeNotSatisfiableError
 from satupeta_server.handlers.base import BaseHandler
 from satupeta_server.handlers.bodies import BodyReader, MultipartReader
+from satupeta_server.handlers.waiting import in_turn
 from satupeta_server.models.files import File
 from satupeta_server.schemas.files import UPLOAD_FORM
 
@@ -34,6 +35,7 @@ class UploadHandler(BaseHandler):
 class FileHandler(BaseHandler):
     """``/files/{id}``."""
 
+    @in_turn
     async def delete(self, record_id: str) -> None:
         """Delete a file that nothing uses."""
         key = self.record_id(record_id)

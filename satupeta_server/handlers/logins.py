@@ -4,6 +4,7 @@ import dataclasses
 
 from satupeta_server.handlers.base import BaseHandler
 from satupeta_server.handlers.bodies import BodyReader, IgnoringReader, JsonReader, MultipartReader
+from satupeta_server.handlers.waiting import in_turn
 from satupeta_server.schemas.logins import LOGIN_FORM, REFRESH_FORM, RESET_FORM
 
 _FORM_BYTES = 64 * 1024
@@ -71,10 +72,12 @@ class PasswordResetHandler(BaseHandler):
 class MeHandler(BaseHandler):
     """``/me``: oneself."""
 
+    @in_turn
     async def get(self) -> None:
         """Answer the user who calls."""
         self.write_document(await self.services.me.get(self.caller, self.caller.identity()))
 
+    @in_turn
     async def patch(self) -> None:
         """Change one's own name, picture or password."""
         values = self.options_of_route["change_form"].for_update(self.json_body())

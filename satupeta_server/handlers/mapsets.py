@@ -1,12 +1,14 @@
 """What mapsets have besides list and detail."""
 
 from satupeta_server.handlers.base import BaseHandler
+from satupeta_server.handlers.waiting import in_turn
 from satupeta_server.schemas.mapsets import ACTIVATION_FORM
 
 
 class ActivationHandler(BaseHandler):
     """``/mapsets/activation``."""
 
+    @in_turn
     async def patch(self) -> None:
         """Activate or deactivate several mapsets, all or none."""
         values = ACTIVATION_FORM.for_create(self.json_body())

@@ -10,6 +10,7 @@ from typing import Any
 from satupeta_server import __version__
 from satupeta_server.errors import AppError, NotFoundError
 from satupeta_server.handlers.base import BaseHandler
+from satupeta_server.handlers.waiting import in_turn
 
 PAGES = Path(__file__).resolve().parent.parent / "pages"
 SWAGGER = PAGES / "swagger"
@@ -36,6 +37,7 @@ class PageHandler(BaseHandler):
 class HomeHandler(PageHandler):
     """``/`` and ``/api/``: what this is, whether it is healthy, how many mapsets it holds."""
 
+    @in_turn
     async def get(self) -> None:
         """Answer the page; it is there even when the database is not."""
         services = self.services

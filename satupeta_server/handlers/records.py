@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from satupeta_server.errors import NotAuthenticatedError
 from satupeta_server.handlers.base import BaseHandler
+from satupeta_server.handlers.waiting import in_turn
 from satupeta_server.schemas.base import Form
 from satupeta_server.services.records import Page
 
@@ -29,6 +30,7 @@ class RecordHandler(BaseHandler):
 class CollectionHandler(RecordHandler):
     """``/things``: the list, and making a new one."""
 
+    @in_turn
     async def get(self) -> None:
         """Answer a page of the list.
 
@@ -38,7 +40,7 @@ class CollectionHandler(RecordHandler):
         if self.caller.is_anonymous and "sort" in self.request.query_arguments:
             raise NotAuthenticatedError
         request = self.service.resource.listing.read(self.parameters())
-        page = await self.service.list(self.caller, request)
+        page: Page = await self.shared(lambda: self.service.list(self.caller, request))
         if page.next_cursor is not None:
             self._link_next(page.next_cursor)
         self.write_text(envelope(page))
@@ -53,6 +55,7 @@ class CollectionHandler(RecordHandler):
         if len(target) <= LONGEST_LINK:
             self.set_header("Link", f'<{target}>; rel="next"')
 
+    @in_turn
     async def post(self) -> None:
         """Create a record."""
         values = self.form("form").for_create(self.json_body())
@@ -62,16 +65,20 @@ class CollectionHandler(RecordHandler):
 class ItemHandler(RecordHandler):
     """``/things/{id}``: one record."""
 
+    @in_turn
     async def get(self, record_id: str) -> None:
         """Answer the record."""
-        self.write_document(await self.service.get(self.caller, self.record_id(record_id)))
+        key = self.record_id(record_id)
+        self.write_document(await self.shared(lambda: self.service.get(self.caller, key)))
 
+    @in_turn
     async def patch(self, record_id: str) -> None:
         """Change what the body names."""
         values = self.form("change_form").for_update(self.json_body())
         key, expected = self.record_id(record_id), self.expected_revisions()
         self.write_document(await self.service.update(self.caller, key, values, expected))
 
+    @in_turn
     async def delete(self, record_id: str) -> None:
         """Delete the record."""
         key = self.record_id(record_id)

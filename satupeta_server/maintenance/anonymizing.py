@@ -152,6 +152,7 @@ def _replace(
             counts[step.subject] = cursor.rowcount
     for rule in rules:
         cursor.execute(rule.back)
+    catalog.notify(cursor)
 
 
 def _empty_credentials(cursor: Any, settings: Settings) -> int:

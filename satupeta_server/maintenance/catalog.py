@@ -6,6 +6,8 @@ from typing import Any
 
 from psycopg2 import sql
 
+from satupeta_server.changes import CHANNEL
+
 _TABLES = """
 SELECT class.relname::text, array_agg(attribute.attname::text ORDER BY attribute.attnum)
 FROM pg_class AS class
@@ -71,6 +73,11 @@ def triggers(cursor: Any) -> list[Rule]:
     """Give all triggers that are not turned off."""
     cursor.execute(_TRIGGERS)
     return [_trigger(*row) for row in cursor.fetchall()]
+
+
+def notify(cursor: Any) -> None:
+    """Tell the API processes of changes that were made while the triggers were away."""
+    cursor.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
 
 
 def sequences(cursor: Any) -> dict[str, int]:

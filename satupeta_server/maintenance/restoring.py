@@ -179,6 +179,7 @@ class Restore:
                 advance(restoration.summary.rows[table.name])
         for rule in reversed(rules):
             cursor.execute(rule.back)
+        catalog.notify(cursor)
         for name, value in self._backup.manifest.sequences.items():
             cursor.execute(
                 "SELECT setval(to_regclass(%s), %s) WHERE to_regclass(%s) IS NOT NULL",

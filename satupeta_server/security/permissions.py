@@ -69,6 +69,7 @@ _TABLE: Mapping[str, tuple[Scope | None, ...]] = {
     "users:read": (None, None, None, Scope.NOT_ADMINISTRATORS, _ALL),
     "users:write": (None, None, None, Scope.NOT_ADMINISTRATORS, _ALL),
     "roles:read": (None, None, _ALL, _ALL, _ALL),
+    "search:read": (_ALL, _ALL, _ALL, _ALL, _ALL),
     "files:upload": (None, None, _ALL, _ALL, _ALL),
     "files:download": (_ALL, _ALL, _ALL, _ALL, _ALL),
     "files:delete": (None, None, Scope.OWN_UPLOAD, Scope.OWN_UPLOAD, _ALL),

@@ -16,7 +16,9 @@ from satupeta_server.services.news import NewsService
 from satupeta_server.services.organizations import OrganizationService
 from satupeta_server.services.regionals import RegionalService
 from satupeta_server.services.roles import RoleService
+from satupeta_server.services.search import SearchService
 from satupeta_server.services.sessions import SessionService
+from satupeta_server.services.suggestions import SuggestionService
 from satupeta_server.services.users import MeService, UserService
 from satupeta_server.settings import Settings
 from satupeta_server.storage import Storage
@@ -44,11 +46,20 @@ class Services:
     histories: HistoryService
     news: NewsService
     files: FileService
+    search: SearchService
+    suggestions: SuggestionService
 
 
 def make_services(settings: Settings, storage: Storage) -> Services:
     """Make all services."""
     sessions = SessionService(settings)
+    searched = {
+        "mapsets": MapsetService(settings),
+        "organizations": OrganizationService(settings),
+        "categories": CategoryService(settings),
+        "news": NewsService(settings),
+        "regionals": RegionalService(settings),
+    }
     return Services(
         settings=settings,
         sessions=sessions,
@@ -68,4 +79,6 @@ def make_services(settings: Settings, storage: Storage) -> Services:
         histories=HistoryService(settings),
         news=NewsService(settings),
         files=FileService(settings, storage),
+        search=SearchService(searched),
+        suggestions=SuggestionService(searched),
     )

@@ -16,8 +16,9 @@ COMMON = 0.1
 """Share of the mapsets from which on reading their texts is quicker than the index of words."""
 _FREQUENCIES_HOLD_SECONDS = 60.0
 
-# The index of the words is by trigrams: of a shorter one it would be read whole. Very long words
-# stand in it in pieces, and what is longer than a search may be need not lie in one of them.
+# The index of the words is by trigrams: of a shorter one it would be read whole. Without accents a
+# word can be longer than it was, and than those pieces that very long words are known by have in
+# common.
 _FOUND = Statement.of(
     r"""SELECT asked.word,
     CASE WHEN length(asked.word) < 3 THEN ARRAY(
@@ -31,7 +32,8 @@ _FOUND = Statement.of(
     ARRAY(SELECT id::text FROM organizations WHERE strpos(plain_text(name), asked.word) > 0)
 FROM (
     SELECT word, min(place) AS place
-    FROM unnest(words_of(plain_text(%s::text))) WITH ORDINALITY AS said (word, place) GROUP BY word
+    FROM unnest(words_of(plain_text(%s::text))) WITH ORDINALITY AS said (word, place)
+    WHERE word <> '' GROUP BY word
 ) AS asked
 ORDER BY asked.place""",
     [MOST_WORDS + 1, LONGEST_SEARCH, MOST_WORDS + 1, Slot("search")],

@@ -280,4 +280,6 @@ def _transaction() -> Iterator[None]:
         base.execute_sql("SET LOCAL lock_timeout = 0")
         # The statistics know nothing yet of the rows that come in.
         base.execute_sql("SET LOCAL enable_seqscan = off")
+        # The index of words takes in many rows at once for less.
+        base.execute_sql("SET LOCAL gin_pending_list_limit = '16MB'")
         yield

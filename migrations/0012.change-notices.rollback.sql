@@ -1,0 +1,1 @@
+DROP FUNCTION notice_change() CASCADE;

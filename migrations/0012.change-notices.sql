@@ -1,0 +1,30 @@
+-- depends: 0011.session-writes
+
+-- What the public reads is kept in the memory of each API process until one of these tables changes.
+CREATE FUNCTION notice_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('satupeta_changes', '');
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER change_notice AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON organizations
+    FOR EACH STATEMENT EXECUTE FUNCTION notice_change();
+CREATE TRIGGER change_notice AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON categories
+    FOR EACH STATEMENT EXECUTE FUNCTION notice_change();
+CREATE TRIGGER change_notice AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON classifications
+    FOR EACH STATEMENT EXECUTE FUNCTION notice_change();
+CREATE TRIGGER change_notice AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON map_projection_systems
+    FOR EACH STATEMENT EXECUTE FUNCTION notice_change();
+CREATE TRIGGER change_notice AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON regionals
+    FOR EACH STATEMENT EXECUTE FUNCTION notice_change();
+CREATE TRIGGER change_notice AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON news
+    FOR EACH STATEMENT EXECUTE FUNCTION notice_change();
+CREATE TRIGGER change_notice AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON credentials
+    FOR EACH STATEMENT EXECUTE FUNCTION notice_change();
+CREATE TRIGGER change_notice AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON map_sources
+    FOR EACH STATEMENT EXECUTE FUNCTION notice_change();
+CREATE TRIGGER change_notice AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mapsets
+    FOR EACH STATEMENT EXECUTE FUNCTION notice_change();
+CREATE TRIGGER change_notice AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mapset_sources
+    FOR EACH STATEMENT EXECUTE FUNCTION notice_change();

@@ -1,0 +1,143 @@
+"""What a search box suggests while somebody types: what everybody may see."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, zip_longest
+from typing import Any
+
+import orjson
+import peewee
+from peewee import SQL, fn
+
+from satupeta_server.queries.matching import (
+    Wanted,
+    are_common,
+    begins_with,
+    matching,
+    newest_matching,
+    relevance,
+    split,
+    wanted_words,
+)
+from satupeta_server.queries.vocabulary import WORD, Meaning, read_terms
+from satupeta_server.representations.base import array_text, json_object
+from satupeta_server.representations.search import GROUPS, KINDS
+from satupeta_server.security.callers import Caller
+from satupeta_server.services.records import ReadService
+from satupeta_server.services.search import answer_of, meanings_of
+from satupeta_server.statements import Slot
+
+_SAMPLE = 30
+"""Matches of a table among which names and words are looked for."""
+_WINDOW = 300
+"""The newest mapsets, which are looked at one by one for words that very many have."""
+
+Suggestion = Mapping[str, Any]
+
+
+class SuggestionService:
+    """Completes what is typed, by public records only: the answer is the same to everybody."""
+
+    def __init__(self, services: Mapping[str, ReadService]) -> None:
+        self.services = services
+
+    async def suggest(self, text: str, limit: int) -> dict[str, Any]:
+        """Give names that begin with a text, then names with its words, then its last word.
+
+        Raises InvalidError for a text that is blank or too long.
+        """
+        terms = read_terms(text)
+        if not terms.words:
+            return {"items": []}
+        items = _distinct(await self._beginning(text, limit))
+        if len(items) < limit:
+            found = await meanings_of(terms)
+            if all(meaning.words for meaning in found):
+                names, words = await self._containing(found, limit)
+                completed = _completions(text, found[-1], words) if terms.is_open else ()
+                items = _distinct([*items, *names, *completed])
+        return {"items": items[:limit]}
+
+    async def _beginning(self, text: str, limit: int) -> Iterator[Suggestion]:
+        beginning = " ".join(text.split()) + (" " if text[-1].isspace() else "")
+        return _mixed(await answer_of([beginning], {}, self._names, limit))
+
+    def _names(self, limit: int) -> Any:
+        columns = []
+        for name, group in GROUPS.items():
+            source = group.model.alias()
+            condition = self._visible(name, source) & begins_with(source, Slot(0))
+            rows = source.select(source.id, source.name).where(condition).limit(limit)
+            columns.append(_named(rows.alias("named")))
+        return peewee.Select(columns=columns)
+
+    async def _containing(
+        self, found: Sequence[Meaning], limit: int
+    ) -> tuple[Iterator[Suggestion], set[str]]:
+        """Names with the words, and the words of public records that stand for the last."""
+        given = [list(meaning.words) for meaning in found]
+        row = await answer_of(given, {}, self._statement, len(found), limit, are_common(found))
+        return _mixed(row[: len(GROUPS)]), set(chain.from_iterable(row[len(GROUPS) :]))
+
+    def _statement(self, count: int, limit: int, is_common: bool) -> Any:  # noqa: FBT001
+        asked, wanted = wanted_words(count)
+        tables, names, words = [asked], [], []
+        for name, group in GROUPS.items():
+            rows = self._sample(name, wanted, is_common=is_common)
+            table = rows.limit(_SAMPLE).cte(f"sample_{name}", materialized=True)
+            fit = relevance(table.c, wanted)
+            fitting = peewee.Select([table], [table.c.id, table.c.name]).where(fit < SQL("2"))
+            names.append(_named(fitting.order_by(fit).limit(limit).alias("named")))
+            if not group.is_html:
+                words.append(_words(table, wanted[-1]))
+            tables.append(table)
+        return peewee.Select(columns=[*names, *words]).with_cte(*tables)
+
+    def _sample(self, name: str, wanted: Wanted, *, is_common: bool) -> Any:
+        group, source = GROUPS[name], GROUPS[name].model.alias()
+        visible = self._visible(name, source)
+        if name == "mapsets" and is_common:
+            return newest_matching(source, visible, wanted, group.read, group.order, _WINDOW)
+        return matching(source, visible, wanted, group.read)
+
+    def _visible(self, name: str, source: Any) -> Any:
+        return self.services[name].visible(Caller(), source)
+
+
+def _named(rows: Any) -> Any:
+    return array_text(json_object({"id": rows.c.id, "name": rows.c.name}), rows)
+
+
+def _words(table: Any, wanted: Any) -> Any:
+    """Those of some words that stand in a table's rows."""
+    word = fn.unnest(split(table.c.search_text)).alias("word")
+    rows = peewee.Select([table], [word]).alias("standing")
+    is_wanted = peewee.Expression(fn.string_to_array(rows.c.word, SQL("' '")), "&&", wanted)
+    return fn.array(peewee.Select([rows], [rows.c.word]).where(is_wanted).distinct())
+
+
+def _mixed(row: Sequence[str]) -> Iterator[Suggestion]:
+    """The suggestions of all groups in turn, so that none crowds out another."""
+    groups = [
+        [{"text": hit["name"], "kind": kind, "id": hit["id"]} for hit in orjson.loads(hits)]
+        for kind, hits in zip(KINDS.values(), row, strict=True)
+    ]
+    turns = zip_longest(*groups)
+    return (one for turn in turns for one in turn if one is not None)
+
+
+def _completions(text: str, meaning: Meaning, words: Iterable[str]) -> Iterator[Suggestion]:
+    """The text, with other words of its kind instead of the last one."""
+    last = [*WORD.finditer(text)][-1]
+    head = text[: last.start()].lstrip()
+    for word in sorted(words, key=meaning.words.index):
+        parts = WORD.findall(word)
+        if len(parts) == 1 and parts[0] != meaning.plain:
+            yield {"text": head + parts[0], "kind": "word", "id": None}
+
+
+def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:
+    """Leave out what reads like an earlier suggestion."""
+    seen: dict[str, Suggestion] = {}
+    for suggestion in suggestions:
+        seen.setdefault(suggestion["text"].casefold(), suggestion)
+    return [*seen.values()]
