@@ -123,6 +123,17 @@ async def test_every_parameter_of_every_list_is_read_or_refused(api: Api, path: 
     assert (await api.get(path, user="administrator", limit=0)).status == 200
 
 
+@pytest.mark.parametrize("path", ["/search", "/search/suggest"])
+async def test_whatever_is_looked_for_everywhere_is_read_or_refused(api: Api, path: str) -> None:
+    await api.make_public_mapset()
+    for text in (*TEXTS, *BOXES, "", " ", "x" * 256, " ".join(["batas"] * 40), "a.b.c." * 40):
+        for user in (None, "administrator"):
+            await check(api, path, user=user, q=text)
+        await check(api, path, q="batas", limit=text, search=text, sort=text)
+    for number in NUMBERS:
+        await check(api, path, q="batas", limit=number)
+
+
 @pytest.mark.parametrize("path", ["/mapsets", "/categories"])
 async def test_bytes_in_an_address_are_read_or_refused(api: Api, path: str) -> None:
     for raw in (
