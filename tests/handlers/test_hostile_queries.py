@@ -231,6 +231,9 @@ async def test_a_very_long_word_is_found_by_all_of_its_parts(api: Api) -> None:
     await api.make_mapset(name="Panjang", description=letters)
     wide = "".join(f"{letter}\ufb03" for letter in letters[:900][::-1])
     await api.make_mapset(name="Lebar", description=wide)
+    heavy = "".join(chr(0x20000 + number) for number in range(4_000))
+    await api.make_mapset(name="\u33ae" * 255, description=heavy)
+    assert (await check(api, "/mapsets", search=heavy[1_000:1_255]))["total"] == 1
     for first in [*range(0, 1_746, 97), *range(340, 352), *range(595, 606), *range(685, 700)]:
         found = await check(api, "/mapsets", search=letters[first : first + 255], limit=0)
         assert found["total"] == 1, first
