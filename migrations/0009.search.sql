@@ -12,7 +12,7 @@ CREATE FUNCTION plain_text(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARA
 -- The words of a plain text, as they stand between blanks. A very long one comes in pieces which an
 -- index can hold; as they overlap by more than the longest search, each search lies in one of them.
 CREATE FUNCTION words_of(text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN CASE WHEN length($1) > 250 AND $1 ~ '\S{250}' THEN ARRAY(
+    RETURN CASE WHEN length($1) > 250 AND $1 ~ '[^ ]{250}' THEN ARRAY(
         SELECT substr(word, first, 600)
         FROM unnest(string_to_array($1, ' ')) AS word, generate_series(1, length(word), 345) AS first
     ) ELSE string_to_array($1, ' ') END;

@@ -63,7 +63,7 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
         self.connect_params: dict[str, Any] = {}
         self.pool_params: dict[str, Any] = {}
         self.has_sessions, self.replica = True, None
-        self._prepared: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
+        self._prepared: weakref.WeakKeyDictionary[Any, dict[str, int]] = weakref.WeakKeyDictionary()
         super().init(database, **parameters)
 
     async def aio_close(self) -> None:
@@ -152,14 +152,14 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
             return await super().aio_execute_sql(*sql.execution(params), fetch_results)
 
     async def _prepare(self, connection: Any, statement: Statement) -> None:
-        prepared = self._prepared.setdefault(connection, set())
+        prepared = self._prepared.setdefault(connection, {})
         if statement.name in prepared:
             return
-        if len(prepared) >= MOST_PREPARED:
+        if sum(prepared.values()) + len(statement) > MOST_PREPARED:
             prepared.clear()
             await super().aio_execute_sql("DEALLOCATE ALL")
         await super().aio_execute_sql(*statement.prepared())
-        prepared.add(statement.name)
+        prepared[statement.name] = len(statement)
 
     async def _forget_idle_connections(self) -> None:
         pool = self.pool_backend.pool
@@ -241,6 +241,7 @@ def translated() -> Iterator[None]:
         if _is_cancelled():
             raise
         # aiopg reports a statement that the server ended by its timeout as a cancel.
+        logger.warning("a statement took longer than it may")
         raise UnavailableError from error
     except _UNAVAILABLE as error:
         if _is_cancelled():

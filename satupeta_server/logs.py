@@ -2,6 +2,8 @@
 
 import logging
 
+import psycopg2.errors
+
 from satupeta_server.settings import Settings
 
 
@@ -15,3 +17,10 @@ def configure_logging(settings: Settings) -> None:
     # These log statements with their values, which may be personal or secret.
     for name in ("peewee", "peewee.async", "urllib3", "yoyo.migrations"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("asyncio").addFilter(_is_no_deadline)
+
+
+def _is_no_deadline(record: logging.LogRecord) -> bool:
+    """Leave out what aiopg tells asyncio of a statement that was ended: our own line says it."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is not psycopg2.errors.QueryCanceled

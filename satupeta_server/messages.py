@@ -302,6 +302,14 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
         "Harus waktu menurut RFC 3339, atau awal/akhir, misalnya 2026-01-31T08:00:00Z/..",
         "This must be a time as in RFC 3339, or start/end, such as 2026-01-31T08:00:00Z/..",
     ),
+    "search_too_many": (
+        "Terlalu banyak kata pencarian; paling banyak {limit}.",
+        "Too many words to search; at most {limit}.",
+    ),
+    "facets_too_many": (
+        "Bersama facets, syarat dan kata pencarian paling banyak {limit}.",
+        "With facets there are at most {limit} conditions and words to search.",
+    ),
     "search_too_long": (
         "Teks pencarian paling panjang {limit} karakter.",
         "The search text is at most {limit} characters long.",

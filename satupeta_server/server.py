@@ -10,13 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import tornado.httpserver
 import tornado.netutil
+from tornado.iostream import IOStream, UnsatisfiableReadError
 
 from satupeta_server.app import Application, make_app
 from satupeta_server.errors import StartError
+from satupeta_server.handlers.refusing import LINGER_SECONDS
 from satupeta_server.settings import Settings
+from satupeta_server.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +29,11 @@ GRACE_SECONDS = 3
 CLOSE_SECONDS = 0.5
 """How long each part may take to close after that."""
 MOST_HEADER_BYTES = 64 * 1024
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Connection: close\r\n"
+    b"Content-Length: 0\r\n\r\n"
+)
 _UNLIMITED = 1 << 62
 _RESTART_PAUSE_SECONDS = 0.5
 _WATCH_SECONDS = 0.5
@@ -62,9 +71,36 @@ def serve(
         asyncio.run(_serve(settings, sockets, ready))
 
 
+class HttpServer(tornado.httpserver.HTTPServer):
+    """Refuses too large an address and headers (RFC 6585, 5); Tornado would only hang up."""
+
+    def handle_stream(self, stream: IOStream, address: tuple[object, ...]) -> None:
+        """Serve one connection."""
+        hang_up = stream.close
+
+        def close(exc_info: Any = False) -> None:  # noqa: FBT002  Tornado's own
+            if isinstance(exc_info, UnsatisfiableReadError) and not stream.closed():
+                spawn(_refuse(stream.socket.dup()))
+            hang_up(exc_info)
+
+        stream.close = close  # type: ignore[method-assign]
+        super().handle_stream(stream, address)
+
+
+async def _refuse(connection: socket.socket) -> None:
+    """Answer, and let the client read it: what still arrives would reset the connection."""
+    loop = asyncio.get_running_loop()
+    with connection, contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            await loop.sock_sendall(connection, _TOO_LARGE)
+            connection.shutdown(socket.SHUT_WR)
+            while await loop.sock_recv(connection, MOST_HEADER_BYTES):
+                pass
+
+
 def make_http_server(app: Application) -> tornado.httpserver.HTTPServer:
     """Make the server of an application; it listens on nothing yet."""
-    return tornado.httpserver.HTTPServer(
+    return HttpServer(
         app,
         max_header_size=MOST_HEADER_BYTES,
         # Each body has its own limit, which its handler knows (handlers/bodies.py).

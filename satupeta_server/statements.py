@@ -13,8 +13,11 @@ from typing import Any, Self
 
 from peewee import SQL
 
-MOST_PREPARED = 50
-"""Statements that a connection keeps plans of; beyond it begins anew."""
+MOST_PREPARED = 300_000
+"""Characters of the statements that a connection keeps plans of; beyond it begins anew.
+
+A plan takes about 70 bytes of PostgreSQL's memory for each, in every connection.
+"""
 
 _numbers = itertools.count(1)
 _PLACES = re.compile("%s|%%")

@@ -33,6 +33,12 @@ from satupeta_server.statements import Slot, parameter
 LONGEST_SEARCH = 255
 LARGEST_OFFSET = 10**18
 MOST_VALUES = 100
+MOST_SEARCHED = 30
+"""Words of a search."""
+MOST_FACETED = 30
+"""Filters and words beside facets: each facet's statement holds nearly all of them once more."""
+_LARGE = 10
+_FAR = 5000
 
 Expression = Callable[[Any], Any]
 
@@ -57,7 +63,24 @@ class ListRequest:
     @property
     def searched(self) -> tuple[Word, ...]:
         """The words that all must stand in a row."""
-        return tuple(map(Word, self.search.split())) if self.words is None else self.words
+        if self.words is not None:
+            return self.words
+        return tuple(map(Word, dict.fromkeys(self.search.split())))
+
+    @property
+    def size(self) -> int:
+        """The number of filters, alternatives too, and of words."""
+        return sum(map(len, self.filters)) + len(self.searched)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether so much is asked that hardly anybody asks in the same way again."""
+        return self.size > _LARGE
+
+    @property
+    def is_far(self) -> bool:
+        """Whether so many rows come before the page that they must not be read themselves."""
+        return self.limit is not None and self.limit > _FAR
 
     def is_rare(self, tier: Tier) -> bool:
         """Tell whether few rows are known to be in a tier of the search."""
@@ -112,6 +135,7 @@ def parse_list_request(parameters: Mapping[str, Sequence[str]]) -> ListRequest:
         raise invalid("search", "search_too_long", limit=LONGEST_SEARCH)
     if not is_storable(search):
         raise invalid("search", "not_text_safe")
+    check_number_of_words(len(set(search.split())))
     limit = last("limit")
     return ListRequest(
         filters=parse_filters(parameters.get("filter", ())),
@@ -120,6 +144,12 @@ def parse_list_request(parameters: Mapping[str, Sequence[str]]) -> ListRequest:
         limit=_whole_number("limit", limit) if limit else None,
         offset=_whole_number("offset", last("offset") or "0"),
     )
+
+
+def check_number_of_words(number: int) -> None:
+    """Raise InvalidError where a search has more words than it may."""
+    if number > MOST_SEARCHED:
+        raise invalid("search", "search_too_many", limit=MOST_SEARCHED)
 
 
 def _last(parameters: Mapping[str, Sequence[str]], name: str) -> str:
@@ -172,6 +202,8 @@ class Listing:
         )
         facets = self._facets(_last(parameters, "facets"))
         request = replace(request, narrowed=narrowed, facets=facets)
+        if facets and request.size > MOST_FACETED:
+            raise invalid("facets", "facets_too_many", limit=MOST_FACETED)
         cursor = _last(parameters, "cursor")
         if not self.has_cursor or not cursor:
             return request
@@ -224,7 +256,7 @@ class Listing:
         if not words or not self.has_names:
             return default
         tiers = _relevance(words, is_descending=default.is_descending)
-        keys = (Key(_tier_of(tiers), parse_integer), *default.keys)
+        keys = (Key(_tier_of(tiers), _parse_tier), *default.keys)
         name = f"relevance:{' '.join(request.search.split())}"
         return Ordering(name, keys, default.is_descending, tiers)
 
@@ -277,6 +309,13 @@ def _narrowed(name: str, narrowing: Narrowing, text: str) -> Narrowed:
         return Narrowed(name, narrowing.read(text))
     except ValueProblem as problem:
         raise InvalidError(errors={name: [problem.message]}) from None
+
+
+def _parse_tier(text: str) -> int:
+    """Read a tier; whoever asks may have more words than are known before they are looked up."""
+    if text not in _TIERS:
+        raise ValueProblem("must_be_cursor")
+    return int(text)
 
 
 def _relevance(words: Sequence[Word], *, is_descending: bool) -> tuple[Tier, ...]:
@@ -373,6 +412,7 @@ _KINDS: Mapping[Any, str] = {
     parse_date: "date",
     parse_text: "text",
 }
+_TIERS = ("0", "1", "2")
 _ORDERING = ("<", "<=", ">", ">=")
 _UNORDERED = (peewee.BooleanField, peewee.UUIDField, peewee.ForeignKeyField)
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {

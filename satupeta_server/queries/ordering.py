@@ -1,7 +1,8 @@
 """The order of a list, and the condition of what comes after one of its rows."""
 
+import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -51,6 +52,19 @@ class Ordering:
     def within_tier(self) -> "Ordering":
         """The order of the rows of one tier."""
         return Ordering(self.name, self.keys[1:], self.is_descending)
+
+    def columns(self, source: Any) -> list[Any]:
+        """The id and the keys of a row, as columns that ``by_columns`` orders by."""
+        keys = [key.expression(source).alias(f"key_{n}") for n, key in enumerate(self.keys)]
+        return [source.id, *keys]
+
+    def by_columns(self) -> "Ordering":
+        """The same order, of rows that have their keys as columns."""
+        keys = [
+            replace(key, expression=operator.attrgetter(f"key_{n}"))
+            for n, key in enumerate(self.keys)
+        ]
+        return replace(self, keys=tuple(keys))
 
     def _clause(self, key: Key, expression: Any) -> Any:
         # PostgreSQL takes no index for an order that says where values would stand that are

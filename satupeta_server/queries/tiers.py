@@ -25,31 +25,41 @@ def tiered_rows(
     after: Sequence[Any] | None,
     is_rare: Callable[[Tier], bool],
 ) -> Any:
-    """The statement of the rows, with the column ``tier``; it still lacks limit and offset.
+    """The statement of the tiers, ids and keys of the rows; it still lacks limit and offset.
 
     ``condition`` makes the condition of a source and a tier; ``after`` is the place that the page
     begins after; ``is_rare`` tells of a tier whether few rows are known to be in it.
     """
     tables: list[Any] = []
+    inner = ordering.within_tier()
+    by_columns = inner.by_columns()
     for tier in ordering.tiers:
         if after is not None and _is_over(ordering, tier, after[0]):
             continue
-        row, inner = source.alias(), ordering.within_tier()
-        rows = row.select(SQL(str(tier.value)).alias("tier"), row).where(condition(row, tier))
+        row = source.alias()
+        columns = [SQL(str(tier.value)).alias("tier"), *inner.columns(row)]
+        rows = row.select(*columns).where(condition(row, tier))
         if after is not None and after[0] == tier.value:
             rows = rows.where(inner.after(row, after[1:]))
         if tables:
             rows = rows.where(_number_of_rows(tables) < _NEEDED)
+        clauses = inner.clauses(row)
         if is_rare(tier):
             # All are found before they are ordered: an index of the order is of no use.
             found = rows.offset(SQL("0")).alias("found")
-            rows, row = peewee.Select([found], [SQL("found.*")]), found.c
-        rows = rows.order_by(*inner.clauses(row)).limit(_NEEDED)
+            rows = peewee.Select([found], [SQL("found.*")])
+            clauses = by_columns.clauses(found.c)
+        rows = rows.order_by(*clauses).limit(_NEEDED)
         tables.append(rows.cte(f"tier_{tier.value}", materialized=True))
     united = _united(tables).alias("tiers")
     query = peewee.Select([united], [SQL("tiers.*")]).with_cte(*tables)
-    tier_first = united.c.tier.desc() if ordering.is_descending else united.c.tier.asc()
-    return query.order_by(tier_first, *ordering.within_tier().clauses(united.c))
+    return query.order_by(*tier_first(ordering, united.c))
+
+
+def tier_first(ordering: Ordering, columns: Any) -> list[Any]:
+    """The whole order, of rows that have their tiers and keys as columns."""
+    tier = columns.tier.desc() if ordering.is_descending else columns.tier.asc()
+    return [tier, *ordering.within_tier().by_columns().clauses(columns)]
 
 
 def _is_over(ordering: Ordering, tier: Tier, reached: Any) -> bool:

@@ -25,7 +25,7 @@ from satupeta_server.queries.listing import ListRequest
 from satupeta_server.queries.ordering import Ordering, Tier
 from satupeta_server.queries.paging import cut
 from satupeta_server.queries.shapes import shaped
-from satupeta_server.queries.tiers import tiered_rows
+from satupeta_server.queries.tiers import tier_first, tiered_rows
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.kept_counts import WORTH_KEEPING, count_key, keep_counts
 from satupeta_server.services.records import MOST_SHAPES, Page, RecordService, compiled, run
@@ -69,7 +69,7 @@ class CursorService(RecordService):
         limit = listing.limit(request, self.settings.list_limit) or 0
         words = await self._vocabulary.find(request.search)
         shape, values = shaped(listing, request, words, needed=request.offset + limit + 1)
-        plan = self._plan(caller.shape(), shape)
+        plan = (self._plan if shape.is_large else self._kept_plan)(caller.shape(), shape)
         values |= caller.values()
         keys = {"total": count_key(plan.total, values)}
         if plan.facets is not None:
@@ -83,7 +83,6 @@ class CursorService(RecordService):
         _keep(keys, row)
         return _as_page(listing.ordering(request), request, limit, row)
 
-    @lru_cache(maxsize=MOST_SHAPES)  # noqa: B019  services live as long as the process
     def _plan(self, caller: Caller, shape: ListRequest) -> _Plan:
         source = self.resource.model.alias()
         kept = kept_count("kept", self.changes)
@@ -109,12 +108,15 @@ class CursorService(RecordService):
                 peewee.Case(None, ((kept_too, counts_to_keep(counts)),)),
             ]
         query = peewee.Select([page], columns).with_cte(*tables)
-        anew = bool(shape.words or shape.narrowed or len(shape.filters) > MOST_PLANNED_FILTERS)
+        anew = bool(shape.words or shape.narrowed or shape.size > MOST_PLANNED_FILTERS)
+        anew |= shape.is_far
         return _Plan(
             compiled(query, is_planned_anew=anew),
             compiled(_counting(source, self._condition(caller, shape))),
             _facets_text(countings, self.resource.model) if countings else None,
         )
+
+    _kept_plan = lru_cache(maxsize=MOST_SHAPES)(_plan)
 
     def _condition(
         self, caller: Caller, shape: ListRequest, without: str = ""
@@ -140,6 +142,7 @@ class CursorService(RecordService):
     def _numbered(self, source: Any, caller: Caller, shape: ListRequest) -> Any:
         """The rows of the page by their places, and one more: it tells whether there is a next."""
         ordering = self.resource.listing.ordering(shape)
+        is_narrow = bool(ordering.tiers or shape.narrowed or shape.is_far)
         if ordering.tiers:
             condition = self._tier_condition(caller, shape)
             rows = tiered_rows(self.resource.model, ordering, condition, shape.after, shape.is_rare)
@@ -151,11 +154,25 @@ class CursorService(RecordService):
                 few = max(self.resource.listing.narrowings[one.name].few for one in shape.narrowed)
                 rows = ordered_by_total(rows, ordering, source, few)
             else:
+                rows = rows.columns(*ordering.columns(source)) if is_narrow else rows
                 rows = rows.order_by(*ordering.clauses(source))
+        if shape.after is None:
+            # What lies beyond the end would be walked only to be left out.
+            rows = rows.where(_OFFSET < TOTAL)
         one_more = SQL("%s::bigint + 1", (Slot("limit"),))
-        page = cut(rows, shape.limit, one_more, None if shape.after else _OFFSET).alias("page")
+        cut_out = cut(rows, shape.limit, one_more, None if shape.after else _OFFSET)
+        page = (self._whole_rows(cut_out, ordering) if is_narrow else cut_out).alias("page")
         place = fn.row_number().over().alias("place")
         return peewee.Select([page], [SQL("page.*"), place]).alias("numbered")
+
+    def _whole_rows(self, cut_out: Any, ordering: Ordering) -> Any:
+        """The rows of which the ids and keys were cut out: what comes before them is not read."""
+        best, row = cut_out.alias("best"), self.resource.model.alias()
+        rows = row.select(row).join(best, on=(row.id == best.c.id))
+        if not ordering.tiers:
+            return rows.order_by(*ordering.by_columns().clauses(best.c))
+        rows = rows.select_extend(best.c.tier)
+        return rows.order_by(*tier_first(ordering, best.c))
 
     def _tier_condition(self, caller: Caller, shape: ListRequest) -> Callable[[Any, Tier], Any]:
         def condition(source: Any, tier: Tier) -> Any:

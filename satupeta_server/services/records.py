@@ -101,12 +101,12 @@ class ReadService:
         needed = None if limit is None else request.offset + limit
         shape, values = shaped(listing, request, needed=needed)
         values |= caller.values() | {"limit": limit, "offset": request.offset}
-        text, count = await run(self._page(caller.shape(), shape), values)
+        write = self._page if shape.is_large else self._kept_page
+        text, count = await run(write(caller.shape(), shape), values)
         end = count if limit is None else request.offset + limit
         shown = limit if limit is not None else count
         return Page(text, count, shown, request.offset, has_more=end < count)
 
-    @lru_cache(maxsize=MOST_SHAPES)  # noqa: B019  services live as long as the process
     def _page(self, caller: Caller, shape: ListRequest) -> Statement:
         listing, source = self.resource.listing, self.resource.model.alias()
         condition = self.visible(caller, source) & listing.condition(source, shape)
@@ -116,7 +116,10 @@ class ReadService:
         page = cut(rows, shape.limit, limit, offset).alias("page")
         items = array_text(self.resource.representation.json(page.c), page)
         total = source.select(fn.count(SQL("*"))).where(condition)
-        return compiled(peewee.Select(columns=[items, total]), is_planned_anew=bool(shape.words))
+        anew = bool(shape.words or shape.is_large)
+        return compiled(peewee.Select(columns=[items, total]), is_planned_anew=anew)
+
+    _kept_page = lru_cache(maxsize=MOST_SHAPES)(_page)
 
     async def get(self, caller: Caller, record_id: uuid.UUID) -> Document:
         """Give one record; raises NotFoundError when it is not there for this caller."""

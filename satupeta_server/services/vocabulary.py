@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from peewee_async.databases import fetchall
 
 from satupeta_server.database import database
+from satupeta_server.queries.listing import LONGEST_SEARCH, check_number_of_words
 from satupeta_server.queries.words import Word
 from satupeta_server.statements import Slot, Statement
 
@@ -15,20 +16,27 @@ COMMON = 0.1
 """Share of the mapsets from which on reading their texts is quicker than the index of words."""
 _FREQUENCIES_HOLD_SECONDS = 60.0
 
-# The index of the words is by trigrams, so shorter ones are not looked up. Without accents a word
-# can be longer than it was, and than those pieces that very long words are known by have in common.
+# The index of the words is by trigrams: of a shorter one it would be read whole. Without accents a
+# word can be longer than it was, and than those pieces that very long words are known by have in
+# common.
 _FOUND = Statement.of(
     r"""SELECT asked.word,
-    CASE WHEN length(asked.word) BETWEEN 3 AND 255 THEN ARRAY(
+    CASE WHEN length(asked.word) < 3 THEN ARRAY(
+        SELECT known.word FROM search_words AS known
+        WHERE strpos(known.word, asked.word) > 0 LIMIT %s
+    ) WHEN length(asked.word) <= %s THEN ARRAY(
         SELECT known.word FROM search_words AS known
         WHERE known.word LIKE '%%' || regexp_replace(asked.word, '([\\%%_])', '\\\1', 'g') || '%%'
         LIMIT %s
     ) END,
     ARRAY(SELECT id::text FROM organizations WHERE strpos(plain_text(name), asked.word) > 0)
-FROM unnest(words_of(plain_text(%s::text))) WITH ORDINALITY AS asked (word, place)
-WHERE asked.word <> ''
+FROM (
+    SELECT word, min(place) AS place
+    FROM unnest(words_of(plain_text(%s::text))) WITH ORDINALITY AS said (word, place)
+    WHERE word <> '' GROUP BY word
+) AS asked
 ORDER BY asked.place""",
-    [MOST_WORDS + 1, Slot("search")],
+    [MOST_WORDS + 1, LONGEST_SEARCH, MOST_WORDS + 1, Slot("search")],
 )
 # What PostgreSQL itself knows of the most common words, since it last analysed the mapsets.
 _FREQUENCIES = """SELECT tablename::text, common.word, common.frequency FROM pg_stats,
@@ -44,12 +52,18 @@ class Vocabulary:
         self._read_at = float("-inf")
 
     async def find(self, search: str) -> Sequence[Word]:
-        """Give the words of a search with those that hold them, where they are few enough."""
-        if not search.strip():
+        """Give the words of a search with those that hold them, where they are few enough.
+
+        Raises InvalidError for too many words.
+        """
+        said = search.split()
+        if not said:
             return ()
         await self._read_frequencies()
-        rows = await database.aio_execute_sql(_FOUND, {"search": search}, fetchall)
-        return [self._word(*row) for row in rows]
+        rows = await database.aio_execute_sql(_FOUND, {"search": " ".join(said)}, fetchall)
+        # Without its accents one word may be several, or nothing at all, which every text holds.
+        check_number_of_words(len(rows))
+        return [self._word(*row) for row in rows] or [Word("")]
 
     def _word(self, text: str, words: Sequence[str] | None, producers: Sequence[str]) -> Word:
         if words is None or len(words) > MOST_WORDS:
