@@ -12,7 +12,7 @@ CREATE FUNCTION plain_text(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARA
 -- The words of a plain text, as they stand between blanks. A very long one comes in pieces which an
 -- index can hold; as they overlap by more than the longest search, each search lies in one of them.
 CREATE FUNCTION words_of(text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN CASE WHEN $1 ~ '[^ ]{250}' THEN ARRAY(
+    RETURN CASE WHEN length($1) > 250 AND $1 ~ '[^ ]{250}' THEN ARRAY(
         SELECT substr(word, first, 600)
         FROM unnest(string_to_array($1, ' ')) AS word, generate_series(1, length(word), 345) AS first
     ) ELSE string_to_array($1, ' ') END;
@@ -60,10 +60,13 @@ CREATE TABLE search_words (
 
 CREATE FUNCTION note_search_words() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- What is new is cut into pieces where it is long; cutting all that is stored would take longer.
     INSERT INTO search_words (word)
-    SELECT brought.word
-    FROM (SELECT DISTINCT unnest(words_of(search_text)) AS word FROM stored) AS brought
-    WHERE brought.word <> '' AND NOT EXISTS (SELECT FROM search_words AS known WHERE known.word = brought.word);
+    SELECT DISTINCT piece
+    FROM (SELECT DISTINCT word FROM stored, string_to_table(search_text, ' ') AS word) AS brought,
+        unnest(words_of(brought.word)) AS piece
+    WHERE piece <> '' AND NOT EXISTS (SELECT FROM search_words AS known WHERE known.word = brought.word)
+        AND NOT EXISTS (SELECT FROM search_words AS known WHERE known.word = piece);
     RETURN NULL;
 END
 $$;

@@ -60,7 +60,7 @@ def here(addresses: Addresses, template: World) -> Iterator[Program]:
 
 
 def content(program: Program, table: str, without: str) -> dict[str, Any]:
-    left_out = f" - '{{{','.join(['revision', *without.split()])}}}'::text[]"
+    left_out = f" - '{{{','.join(['revision', 'search_text', *without.split()])}}}'::text[]"
     key = "mapset_id || ' ' || map_source_id" if table == "mapset_sources" else "id::text"
     where = "" if table.startswith("mapset_") else " WHERE deleted_at IS NULL"
     if table == "users":
