@@ -58,7 +58,8 @@ CREATE TABLE search_words (
     stems text[] NOT NULL GENERATED ALWAYS AS (stems_of(word)) STORED
 );
 
-CREATE FUNCTION note_search_words() RETURNS trigger LANGUAGE plpgsql AS $$
+-- The plan is kept from when there were few words, or none were counted yet: it must take the index.
+CREATE FUNCTION note_search_words() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     -- What is new is cut into pieces where it is long; cutting all that is stored would take longer.
     INSERT INTO search_words (word)
