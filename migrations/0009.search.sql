@@ -10,11 +10,12 @@ CREATE FUNCTION plain_text(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARA
     RETURN lower(public.unaccent('public.unaccent'::regdictionary, translate($1, E'\t\n\r\f\v', '     ')));
 
 -- The words of a plain text, as they stand between blanks. A very long one comes in pieces which an
--- index can hold; as they overlap by more than the longest search, each search lies in one of them.
+-- index can hold; as each takes in the next 255 characters, a search of so many lies in one of them.
 CREATE FUNCTION words_of(text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN CASE WHEN length($1) > 250 AND $1 ~ '[^ ]{250}' THEN ARRAY(
-        SELECT substr(word, first, 600)
-        FROM unnest(string_to_array($1, ' ')) AS word, generate_series(1, length(word), 345) AS first
+        SELECT chunk[1] || coalesce(lead(chunk[1]) OVER (PARTITION BY number ORDER BY place), '')
+        FROM unnest(string_to_array($1, ' ')) WITH ORDINALITY AS words (word, number),
+            regexp_matches(word, '.{1,255}', 'g') WITH ORDINALITY AS chunks (chunk, place)
     ) ELSE string_to_array($1, ' ') END;
 
 CREATE FUNCTION stems_of(text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

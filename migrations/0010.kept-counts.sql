@@ -37,8 +37,9 @@ ALTER TABLE mapset_changes
 CREATE INDEX mapset_changes_transaction_id ON mapset_changes (transaction_id);
 
 -- Before this transaction no change is known any more; a snapshot from before cannot be kept.
-CREATE TABLE mapset_changes_pruned (before xid8 NOT NULL);
-INSERT INTO mapset_changes_pruned VALUES ('0');
+-- In another cluster of databases, where a dump was loaded, transactions have other numbers.
+CREATE TABLE mapset_changes_pruned (before xid8 NOT NULL, cluster bigint NOT NULL);
+INSERT INTO mapset_changes_pruned SELECT '0', system_identifier FROM pg_control_system();
 
 CREATE FUNCTION note_mapset_changes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

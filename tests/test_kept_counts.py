@@ -180,6 +180,18 @@ async def test_after_much_has_changed_all_is_counted_anew(
     assert given == await counted_anew(mapsets)
 
 
+async def test_what_was_counted_in_another_cluster_is_forgotten(
+    mapsets: MapsetService, settings: Settings
+) -> None:
+    first = await answers(mapsets)
+    with connected(settings) as cursor:
+        cursor.execute("UPDATE kept_counts SET counts = '{\"total\": 7}'")
+        cursor.execute("UPDATE kept_counts SET snapshot = '9000000:9000000:'")
+        cursor.execute("UPDATE mapset_changes_pruned SET cluster = 1")
+    assert await answers(MapsetService(settings)) == first
+    assert await answers(mapsets) == first
+
+
 async def test_counts_go_on_where_they_cannot_be_kept(
     mapsets: MapsetService, settings: Settings
 ) -> None:

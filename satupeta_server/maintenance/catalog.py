@@ -7,6 +7,7 @@ from typing import Any
 from psycopg2 import sql
 
 from satupeta_server.changes import CHANNEL
+from satupeta_server.models.kept_counts import FORGET_COUNTS
 
 _TABLES = """
 SELECT class.relname::text, array_agg(attribute.attname::text ORDER BY attribute.attnum)
@@ -76,7 +77,15 @@ def triggers(cursor: Any) -> list[Rule]:
 
 
 def notify(cursor: Any) -> None:
-    """Tell the API processes of changes that were made while the triggers were away."""
+    """Tell the API processes of changes that were made while the triggers were away.
+
+    What was counted before is forgotten.
+    """
+    cursor.execute("SELECT to_regclass('public.kept_counts') IS NOT NULL")
+    # A backup may be older than the migration that keeps counts.
+    if cursor.fetchone()[0]:
+        for statement in FORGET_COUNTS:
+            cursor.execute(statement)
     cursor.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
 
 

@@ -6,6 +6,15 @@ from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 from satupeta_server.models.base import BaseModel, now
 from satupeta_server.models.mapsets import Mapset
 
+FORGET_COUNTS = (
+    "DELETE FROM kept_counts",
+    "DELETE FROM mapset_changes",
+    # What was counted before this transaction ends cannot be kept any more.
+    "UPDATE mapset_changes_pruned"
+    " SET before = (pg_current_xact_id()::text::bigint + 1)::text::xid8, cluster = (SELECT system_identifier FROM pg_control_system())",
+)
+"""The statements after which all is counted anew, whatever happened while no trigger told of it."""
+
 
 class KeptCount(BaseModel):
     """Counts that were once made, with the snapshot of the database that they were made in."""
@@ -34,10 +43,11 @@ class MapsetChange(Mapset):
 
 
 class MapsetChangesPruned(BaseModel):
-    """Before which transaction no change is known any more; the one row of its table."""
+    """Before which transaction of which cluster no change is known any more; one row."""
 
     id = None  # type: ignore[assignment]
     before = peewee.TextField()
+    cluster = peewee.BigIntegerField()
 
     class Meta:
         table_name = "mapset_changes_pruned"

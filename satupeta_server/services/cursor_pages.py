@@ -27,7 +27,12 @@ from satupeta_server.queries.paging import cut
 from satupeta_server.queries.shapes import shaped
 from satupeta_server.queries.tiers import tier_first, tiered_rows
 from satupeta_server.security.callers import Caller
-from satupeta_server.services.kept_counts import WORTH_KEEPING, count_key, keep_counts
+from satupeta_server.services.kept_counts import (
+    WORTH_KEEPING,
+    count_key,
+    forget_other_cluster,
+    keep_counts,
+)
 from satupeta_server.services.records import MOST_SHAPES, Page, RecordService, compiled, run
 from satupeta_server.services.vocabulary import Vocabulary
 from satupeta_server.settings import Settings
@@ -58,6 +63,7 @@ class CursorService(RecordService):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._vocabulary = Vocabulary()
+        self._knows_cluster = False
 
     async def list(self, caller: Caller, request: ListRequest) -> Page:
         """Give a page, the number of all rows, the next page's cursor and the facets.
@@ -67,6 +73,9 @@ class CursorService(RecordService):
         """
         listing = self.resource.listing
         limit = listing.limit(request, self.settings.list_limit) or 0
+        if not self._knows_cluster:
+            await forget_other_cluster()
+            self._knows_cluster = True
         words = await self._vocabulary.find(request.search)
         shape, values = shaped(listing, request, words, needed=request.offset + limit + 1)
         plan = (self._plan if shape.is_large else self._kept_plan)(caller.shape(), shape)

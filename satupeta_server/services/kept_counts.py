@@ -9,6 +9,7 @@ import orjson
 
 from satupeta_server.database import database
 from satupeta_server.errors import AppError
+from satupeta_server.models.kept_counts import FORGET_COUNTS
 from satupeta_server.statements import Statement, Values
 from satupeta_server.tasks import spawn
 
@@ -50,6 +51,19 @@ def count_key(statement: Statement, values: Values) -> str:
 def keep_counts(counts: Mapping[str, str], snapshot: str) -> None:
     """Keep counts, as JSON by their keys, that were made in a snapshot, in the background."""
     spawn(_keep(counts, snapshot))
+
+
+async def forget_other_cluster() -> None:
+    """Forget what was counted in another cluster, of which a dump was loaded here."""
+    (is_here,) = await _row(
+        "SELECT cluster = (SELECT system_identifier FROM pg_control_system())"
+        " FROM mapset_changes_pruned"
+    )
+    if is_here:
+        return
+    async with database.whole():
+        for statement in FORGET_COUNTS:
+            await database.aio_execute_sql(statement)
 
 
 async def _keep(counts: Mapping[str, str], snapshot: str) -> None:

@@ -102,10 +102,12 @@ def add(connection: Any, store: ObjectStore, content: bytes, text: str, title: s
 
 
 def rows(settings: Settings) -> dict[str, list[str]]:
-    """Every row of every table, as PostgreSQL writes it."""
+    """Every row of every table, as PostgreSQL writes it, but not what is merely counted."""
     with transaction(settings, is_snapshot=True) as cursor:
         found = {}
         for table in catalog.tables(cursor):
+            if table.name in ("kept_counts", "mapset_changes", "mapset_changes_pruned"):
+                continue
             cursor.execute(f'SELECT one::text FROM "{table.name}" AS one ORDER BY 1')
             found[table.name] = [row for (row,) in cursor.fetchall()]
     return found
@@ -207,7 +209,7 @@ def test_a_backup_under_load_is_one_moment_and_whole(program: Program, elsewhere
     # All four roles are changed at once, to a value of their own.
     described = elsewhere.rows("SELECT count(*), count(DISTINCT description) FROM roles")
     assert described == [(4, 1)]
-    others = before.keys() - {"news", "files", "roles"}
+    others = before.keys() - {"news", "files", "roles", "search_words"}
     assert {name: before[name] for name in others} == {
         name: without_restore(found)[name] for name in others
     }
