@@ -11,7 +11,8 @@ FORGET_COUNTS = (
     "DELETE FROM mapset_changes",
     # What was counted before this transaction ends cannot be kept any more.
     "UPDATE mapset_changes_pruned"
-    " SET before = (pg_current_xact_id()::text::bigint + 1)::text::xid8, cluster = (SELECT system_identifier FROM pg_control_system())",
+    " SET before = (pg_current_xact_id()::text::bigint + 1)::text::xid8,"
+    " cluster = (SELECT system_identifier FROM pg_control_system())",
 )
 """The statements after which all is counted anew, whatever happened while no trigger told of it."""
 

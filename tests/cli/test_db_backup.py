@@ -102,13 +102,15 @@ def add(connection: Any, store: ObjectStore, content: bytes, text: str, title: s
 
 
 def rows(settings: Settings) -> dict[str, list[str]]:
-    """Every row of every table, as PostgreSQL writes it, but not what is merely counted."""
+    """Every row of every table, as PostgreSQL writes it, but not what it derives or counts."""
     with transaction(settings, is_snapshot=True) as cursor:
         found = {}
         for table in catalog.tables(cursor):
             if table.name in ("kept_counts", "mapset_changes", "mapset_changes_pruned"):
                 continue
-            cursor.execute(f'SELECT one::text FROM "{table.name}" AS one ORDER BY 1')
+            columns = ", ".join(f'"{column}"' for column in table.columns)
+            one = f'(SELECT {columns} FROM "{table.name}") AS one'
+            cursor.execute(f"SELECT one::text FROM {one} ORDER BY 1")
             found[table.name] = [row for (row,) in cursor.fetchall()]
     return found
 
