@@ -24,11 +24,13 @@ def tiered_rows(
     condition: Callable[[Any, Tier], Any],
     after: Sequence[Any] | None,
     is_rare: Callable[[Tier], bool],
+    most: int,
 ) -> Any:
     """The statement of the tiers, ids and keys of the rows; it still lacks limit and offset.
 
     ``condition`` makes the condition of a source and a tier; ``after`` is the place that the page
-    begins after; ``is_rare`` tells of a tier whether few rows are known to be in it.
+    begins after; ``is_rare`` tells of a tier whether few rows are known to be in it; a page needs
+    no more than ``most`` rows.
     """
     tables: list[Any] = []
     inner = ordering.within_tier()
@@ -49,7 +51,7 @@ def tiered_rows(
             found = rows.offset(SQL("0")).alias("found")
             rows = peewee.Select([found], [SQL("found.*")])
             clauses = by_columns.clauses(found.c)
-        rows = rows.order_by(*clauses).limit(_NEEDED)
+        rows = rows.order_by(*clauses).limit(SQL(str(most)))
         tables.append(rows.cte(f"tier_{tier.value}", materialized=True))
     united = _united(tables).alias("tiers")
     query = peewee.Select([united], [SQL("tiers.*")]).with_cte(*tables)

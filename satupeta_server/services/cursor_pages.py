@@ -117,7 +117,7 @@ class CursorService(RecordService):
                 peewee.Case(None, ((kept_too, counts_to_keep(counts)),)),
             ]
         query = peewee.Select([page], columns).with_cte(*tables)
-        anew = bool(shape.words or shape.narrowed or shape.size > MOST_PLANNED_FILTERS)
+        anew = bool(shape.narrowed or shape.size > MOST_PLANNED_FILTERS)
         anew |= shape.is_far
         return _Plan(
             compiled(query, is_planned_anew=anew),
@@ -154,7 +154,14 @@ class CursorService(RecordService):
         is_narrow = bool(ordering.tiers or shape.narrowed or shape.is_far)
         if ordering.tiers:
             condition = self._tier_condition(caller, shape)
-            rows = tiered_rows(self.resource.model, ordering, condition, shape.after, shape.is_rare)
+            rows = tiered_rows(
+                self.resource.model,
+                ordering,
+                condition,
+                shape.after,
+                shape.is_rare,
+                shape.limit or 0,
+            )
         else:
             rows = source.select().where(self._condition(caller, shape)(source))
             if shape.after is not None:
