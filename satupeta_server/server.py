@@ -28,6 +28,8 @@ GRACE_SECONDS = 3
 """How long requests may still take once the end was asked for."""
 CLOSE_SECONDS = 0.5
 """How long each part may take to close after that."""
+WAITING_CONNECTIONS = 1024
+"""Beyond these the system lets new ones wait a second; a portal's page makes hundreds at once."""
 MOST_HEADER_BYTES = 64 * 1024
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -48,19 +50,25 @@ def bind(settings: Settings) -> list[socket.socket]:
     take nearly all connections that come at once.
     """
     try:
-        sockets = tornado.netutil.bind_sockets(settings.port, settings.host, reuse_port=False)
+        sockets = _listen(settings.host, settings.port)
         if settings.workers > 1:
             port = sockets[0].getsockname()[1]
             for one in sockets:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             for _ in range(settings.workers - 1):
-                sockets += tornado.netutil.bind_sockets(port, settings.host, reuse_port=True)
+                sockets += _listen(settings.host, port, is_shared=True)
     except OSError as error:
         raise StartError(
             f"HOST {settings.host} with PORT {settings.port} cannot be used "
             f"({error.strerror or error}); end what uses it or set another PORT."
         ) from None
     return sockets
+
+
+def _listen(host: str, port: int, *, is_shared: bool = False) -> list[socket.socket]:
+    return tornado.netutil.bind_sockets(
+        port, host, backlog=WAITING_CONNECTIONS, reuse_port=is_shared
+    )
 
 
 def serve(
