@@ -180,8 +180,6 @@ class Listing:
     extra_sorts: Mapping[str, Expression] = field(default_factory=dict)
     has_names: bool = True
     """Whether a search without a sort puts first what has the words in its name."""
-    has_index_of_words: bool = False
-    """Whether the words of a search are looked up before, and count in the producer's name."""
     narrowings: Mapping[str, Narrowing] = field(default_factory=dict)
     """By the names of the parameters."""
     facets: Mapping[str, Facet] = field(default_factory=dict)

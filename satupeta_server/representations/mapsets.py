@@ -143,7 +143,6 @@ MAPSETS_LISTING = Listing(
         "updated_at",
     ),
     sorts=("name", "status_validation", "is_active", "is_popular", "created_at", "updated_at"),
-    has_index_of_words=True,
     default_sort="created_at:desc",
     is_capped=True,
     has_cursor=True,
