@@ -28,7 +28,7 @@ from tests.docs_tables import DOCS, PAGES, ROOT
 from tests.world import PASSWORD, USERS
 
 TEXTS = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-FOREIGN = ("/work" + "/", "bash_" + "jobs", "pypi.org" + "/simple", "registry.npmjs" + ".org")
+FOREIGN = ("/wo" + "rk/", "bash_" + "jobs", "py" + "pi.org/simple", "registry.npm" + "js.org")
 
 
 def read(path: Path) -> str:

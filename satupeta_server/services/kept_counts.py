@@ -3,9 +3,9 @@
 import hashlib
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import orjson
+from peewee_async.databases import fetchone
 
 from satupeta_server.database import database
 from satupeta_server.errors import AppError
@@ -19,6 +19,8 @@ WORTH_KEEPING = 1000
 """Rows: fewer are counted as quickly as a kept count is found."""
 _LOCK_KEY = 0x5A705E26
 
+_IS_HERE = """SELECT cluster = (SELECT system_identifier FROM pg_control_system())
+FROM mapset_changes_pruned"""
 # One at a time: what is kept must not need a change that is just being removed.
 _LOCK = f"SELECT pg_try_advisory_xact_lock({_LOCK_KEY})"
 _KEEP = """INSERT INTO kept_counts (key, counts, snapshot)
@@ -55,10 +57,7 @@ def keep_counts(counts: Mapping[str, str], snapshot: str) -> None:
 
 async def forget_other_cluster() -> None:
     """Forget what was counted in another cluster, of which a dump was loaded here."""
-    (is_here,) = await _row(
-        "SELECT cluster = (SELECT system_identifier FROM pg_control_system())"
-        " FROM mapset_changes_pruned"
-    )
+    (is_here,) = await database.aio_execute_sql(_IS_HERE, (), fetchone)
     if is_here:
         return
     async with database.whole():
@@ -69,7 +68,7 @@ async def forget_other_cluster() -> None:
 async def _keep(counts: Mapping[str, str], snapshot: str) -> None:
     try:
         async with database.whole():
-            (is_free,) = await _row(_LOCK)
+            (is_free,) = await database.aio_execute_sql(_LOCK, (), fetchone)
             if not is_free:
                 return
             for key, text in counts.items():
@@ -80,10 +79,3 @@ async def _keep(counts: Mapping[str, str], snapshot: str) -> None:
     except AppError as error:
         # Whoever asked has the answer; the next one counts again.
         logger.debug("counts were not kept: %s", type(error).__name__)
-
-
-async def _row(sql: str) -> Any:
-    async def first(_database: Any, cursor: Any) -> Any:
-        return await cursor.fetchone()
-
-    return await database.aio_execute_sql(sql, (), first)

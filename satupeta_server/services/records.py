@@ -273,11 +273,7 @@ async def is_living(model: type[Record], record_id: uuid.UUID) -> bool:
 
 async def fetch_row(query: Any) -> tuple[Any, ...] | None:
     """Run a query and give its first row as a tuple, or None."""
-
-    async def first(_database: Any, cursor: Any) -> Any:
-        return await cursor.fetchone()
-
-    row: tuple[Any, ...] | None = await database.aio_execute(query, fetch_results=first)
+    row: tuple[Any, ...] | None = await database.aio_execute(query, fetch_results=fetchone)
     return row
 
 

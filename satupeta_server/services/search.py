@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import peewee
 from peewee import SQL, fn
+from peewee_async.databases import fetchall
 
 from satupeta_server.database import database
 from satupeta_server.queries.matching import (
@@ -105,11 +106,7 @@ async def meanings_of(terms: Terms) -> tuple[Meaning, ...]:
     """Look up by which words records are found; there are none where no word says anything."""
     if not terms.words:
         return ()
-
-    async def every(_database: Any, cursor: Any) -> Any:
-        return await cursor.fetchall()
-
-    rows = await database.aio_execute_sql(MEANINGS, terms.parameters, every)
+    rows = await database.aio_execute_sql(MEANINGS, terms.parameters, fetchall)
     return meanings(rows)
 
 
