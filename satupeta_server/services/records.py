@@ -277,14 +277,6 @@ async def fetch_row(query: Any) -> tuple[Any, ...] | None:
     return row
 
 
-async def fetch_one(query: Any) -> tuple[Any, ...]:
-    """Run a query that always gives a row, and give it; raises NotFoundError when it does not."""
-    row = await fetch_row(query)
-    if row is None:
-        raise NotFoundError
-    return row
-
-
 def compiled(query: Any, *, is_planned_anew: bool = False) -> Statement:
     """Write the text of a query once."""
     return Statement.of(*query.bind(database).sql(), is_planned_anew=is_planned_anew)
