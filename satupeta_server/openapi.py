@@ -176,6 +176,14 @@ def _parameters(route: Route, method: str, operation: Operation) -> Iterator[dic
             "schema": {"type": "string"},
             "description": "The ETag or revision that the change starts from.",
         }
+    if method == "POST" and operation.status == 201:
+        yield {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+            "description": "A key of the client's choice, such as a UUID: the same request with "
+            "the same key creates once, and gets the same answer again.",
+        }
 
 
 def _own_parameters(listing: Any) -> Iterator[dict[str, Any]]:

@@ -87,6 +87,9 @@ class Settings(BaseSettings):
         description="Longest time for a request, its waiting for others of the same caller "
         "included; files take as long as they take.",
     )
+    idempotency_hours: int = Field(
+        24, ge=1, le=720, description="How long the answer to an `Idempotency-Key` is kept."
+    )
     response_cache_megabytes: int = Field(
         16,
         ge=0,

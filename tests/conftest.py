@@ -340,11 +340,12 @@ class Api:
         fields: dict[str, str] | None = None,
         part: str = "file",
         path: str = "/files",
+        headers: dict[str, str] | None = None,
     ) -> Answer:
         """Send a file as the portal's upload widget does."""
         files = {part: (name, content, content_type)}
-        headers, body = multipart(fields or {}, files)
-        return await self.post(path, user=user, headers=headers, body=body)
+        kind, body = multipart(fields or {}, files)
+        return await self.post(path, user=user, headers={**kind, **(headers or {})}, body=body)
 
     async def make_mapset(self, user: str = "pengelola", **changes: Any) -> dict[str, Any]:
         """Create a mapset as the portal's wizard does, and give it."""

@@ -88,6 +88,11 @@ class JsonReader(_Limited):
         self.count(chunk)
         self._content += chunk
 
+    @property
+    def digest(self) -> bytes:
+        """Tell one body from another (SHA-256)."""
+        return hashlib.sha256(self._content).digest()
+
     def value(self) -> dict[str, Any]:
         """Parse it all; raises BadRequestError for what is no JSON, InvalidError for no object."""
         try:
@@ -140,6 +145,12 @@ class MultipartReader(_Limited):
             raise BadRequestError("malformed_multipart") from None
         except OSError:
             raise UnavailableError from None
+
+    @property
+    def digest(self) -> bytes:
+        """Tell one form from another (SHA-256), whatever its boundary is."""
+        parts = [sorted(self.fields.items()), self._file_name, self._digest.hexdigest()]
+        return hashlib.sha256(orjson.dumps(parts)).digest()
 
     def form(self) -> dict[str, str]:
         """Give the fields; raises BadRequestError when the body ended too early."""
