@@ -26,7 +26,7 @@ from satupeta_server.errors import (
     UnsupportedTypeError,
     invalid,
 )
-from satupeta_server.handlers.bodies import BodyReader, JsonReader
+from satupeta_server.handlers.bodies import BodyReader, IgnoringReader, JsonReader
 from satupeta_server.handlers.headers import origin_headers, request_id_of
 from satupeta_server.handlers.kept import OF_CONTENT, Answer
 from satupeta_server.handlers.refusing import RefusingHandler
@@ -78,6 +78,8 @@ class RequestsUnderWay:
         self._handlers: set[RequestHandler] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self.is_ending = False
+        """Whether the process ends once they are answered."""
 
     def begin(self, handler: RequestHandler) -> None:
         """Note a request that has begun."""
@@ -102,13 +104,15 @@ class BaseHandler(RefusingHandler):
     caller: Caller = Caller()
     request_id: str = ""
     is_client_gone = False
+    deadline: asyncio.Timeout | None = None
+    """Of what is under way for the request, while it is."""
 
     def initialize(self, services: "Services", access: Access, **options: Any) -> None:
         """Take the route's part; Tornado calls this before anything else."""
         self.services = services
         self.access = access
         self.options_of_route = options
-        self.reader: BodyReader | None = None
+        self.reader: BodyReader = IgnoringReader(services.settings.max_body_size)
         self._revision: int | None = None
         self._version: int | None = None
         self._tag: str | None = None
@@ -142,7 +146,7 @@ class BaseHandler(RefusingHandler):
             self.services.sessions.follow(self.caller, is_read=self._is_read)
         if self.request.method in ("POST", "PATCH"):
             self.reader = self.make_reader()
-            self.reader.check_length(self.content_length())
+        self.reader.check_length(self.content_length())
 
     async def _find_caller(self, permission: str) -> None:
         address, token = self.request.remote_ip, self.bearer_token()
@@ -214,7 +218,7 @@ class BaseHandler(RefusingHandler):
     def data_received(self, chunk: bytes) -> None:
         """Take a piece of the body; a bad one is answered at once, not when it has arrived."""
         super().data_received(chunk)
-        if self.reader is None or self.is_refused:
+        if self.is_refused:
             return
         try:
             self.reader.feed(chunk)
@@ -237,16 +241,17 @@ class BaseHandler(RefusingHandler):
     def on_finish(self) -> None:
         """Let go of the body."""
         self.settings["requests"].end(self)
-        if self.reader is not None:
-            self.reader.close()
+        self.reader.close()
 
     def on_connection_close(self) -> None:
         """Let go of a body that will never be whole."""
         super().on_connection_close()
         self.is_client_gone = True
+        if self.deadline is not None and self._is_read and not self.deadline.expired():
+            # Nobody waits for it any more; what is written, is written to its end.
+            self.deadline.reschedule(0)
         self.settings["requests"].end(self)
-        if self.reader is not None:
-            self.reader.close()
+        self.reader.close()
 
     # Parameters
 

@@ -63,17 +63,12 @@ class _Limited:
         """Nothing is kept outside memory."""
 
 
-class IgnoringReader:
+class IgnoringReader(_Limited):
     """A body that nobody asks for; it may be anything, and nothing of it is kept."""
 
-    def check_length(self, length: int) -> None:
-        """Any will do."""
-
     def feed(self, chunk: bytes) -> None:
-        """Let a piece go by."""
-
-    def close(self) -> None:
-        """There is nothing to let go of."""
+        """Let a piece go by; raises TooLargeError."""
+        self.count(chunk)
 
 
 class JsonReader(_Limited):
