@@ -4,11 +4,13 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+from tornado.iostream import StreamClosedError
+
 from satupeta_server.errors import RangeNotSatisfiableError
 from satupeta_server.handlers.base import BaseHandler
 from satupeta_server.handlers.bodies import BodyReader, MultipartReader
 from satupeta_server.handlers.repeating import attempt_of
-from satupeta_server.handlers.waiting import in_turn
+from satupeta_server.handlers.waiting import give_up, in_turn
 from satupeta_server.models.files import File
 from satupeta_server.schemas.files import UPLOAD_FORM
 
@@ -70,6 +72,8 @@ class DownloadHandler(BaseHandler):
             async for chunk in content:
                 self.write(chunk)
                 await self.flush()
+        except StreamClosedError:
+            give_up(self)
         finally:
             await content.aclose()  # type: ignore[attr-defined]
 
