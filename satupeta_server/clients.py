@@ -18,6 +18,7 @@ from typing import Any
 
 from tornado.httputil import (
     HTTPHeaders,
+    HTTPInputError,
     HTTPMessageDelegate,
     RequestStartLine,
     ResponseStartLine,
@@ -74,7 +75,10 @@ class Client(HTTPMessageDelegate):
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
-        """Pass the headers on."""
+        """Pass the headers on, unless nobody could be answered any more."""
+        if self.stream.closed():
+            # Tornado goes on with what had arrived before.
+            raise HTTPInputError
         self._enter(Phase.BODY)
         return self._behind.headers_received(start_line, headers)
 
@@ -88,8 +92,9 @@ class Client(HTTPMessageDelegate):
         self._behind.finish()
 
     def on_connection_close(self) -> None:
-        """Pass on that the client has gone."""
-        self._behind.on_connection_close()
+        """Pass on that the client has gone, to whom a request was passed on."""
+        if not self.is_waited_for:
+            self._behind.on_connection_close()
 
     def is_too_slow(self, moment: float, patience: float) -> bool:
         """Tell whether it kept the server waiting for longer than ``patience`` in seconds."""
@@ -157,6 +162,7 @@ class Clients:
         self._cut_off = cut_off
         self._clients: dict[IOStream, Client] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._are_gone = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -177,12 +183,20 @@ class Clients:
     def remove(self, stream: IOStream) -> None:
         """Forget a connection that has ended."""
         self._clients.pop(stream, None)
+        if not self._clients:
+            self._are_gone.set()
 
-    def close_idle(self) -> None:
-        """Close all connections on which nothing is under way."""
+    def close(self, *phases: Phase) -> None:
+        """Close all connections that are in one of some phases."""
         for client in [*self._clients.values()]:
-            if client.phase is Phase.IDLE:
+            if client.phase in phases:
                 client.stream.close()
+
+    async def gone(self) -> None:
+        """Wait until no connection is left."""
+        self._are_gone = asyncio.Event()
+        if self._clients:
+            await self._are_gone.wait()
 
     def _make_room(self) -> bool:
         waited_for = [one for one in self._clients.values() if one.is_waited_for]

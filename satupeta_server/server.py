@@ -21,6 +21,7 @@ from tornado.iostream import IOStream, UnsatisfiableReadError
 from satupeta_server.app import Application, make_app
 from satupeta_server.clients import Client, Clients, Phase
 from satupeta_server.errors import StartError
+from satupeta_server.handlers.base import RequestsUnderWay
 from satupeta_server.handlers.refusing import LINGER_SECONDS
 from satupeta_server.settings import Settings
 from satupeta_server.tasks import spawn
@@ -114,17 +115,27 @@ class HttpServer(tornado.httpserver.HTTPServer):
         """Take a request: Tornado calls this before each arrives."""
         behind = super().start_request(server_conn, request_conn)
         client = self.clients.get(server_conn.stream)  # type: ignore[attr-defined]
-        return client.taking(behind) if client else behind
+        if client is None:
+            return behind
+        if self.conn_params.no_keep_alive and client.phase is Phase.ANSWER:
+            server_conn.stream.close()  # type: ignore[attr-defined]
+        return client.taking(behind)
 
     def on_close(self, server_conn: object) -> None:
         """Forget a connection: Tornado calls this at its end."""
         super().on_close(server_conn)
         self.clients.remove(server_conn.stream)  # type: ignore[attr-defined]
 
-    def end_keep_alive(self) -> None:
-        """Close each connection once its request is answered, and at once where there is none."""
+    async def finish(self, requests: RequestsUnderWay) -> None:
+        """Take no more connections, and close each once its request is answered to the end."""
+        self.stop()
         self.conn_params.no_keep_alive = True
-        self.clients.close_idle()
+        requests.is_ending = True
+        self.clients.close(Phase.IDLE)
+        await requests.finished()
+        # What was accepted just before had until now to send its request.
+        self.clients.close(Phase.IDLE, Phase.HEADERS)
+        await self.clients.gone()
 
 
 def _cut_off(client: Client) -> None:
@@ -190,10 +201,7 @@ async def _serve(
     app.start()
     ready()
     await stop.wait()
-    app.requests.is_ending = True
-    server.stop()
-    server.end_keep_alive()
-    await _within(GRACE_SECONDS, app.finish_requests())
+    await _within(GRACE_SECONDS, server.finish(app.requests))
     await _within(CLOSE_SECONDS, server.close_all_connections())
     await _give_up_the_rest()
     await _within(CLOSE_SECONDS, app.close())

@@ -1,0 +1,120 @@
+"""Writers that try again until they are answered, and what they were told."""
+
+import contextlib
+import http.client
+import json
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import psycopg2
+
+from satupeta_server.settings import Settings
+from tests.world import PASSWORD
+
+PAUSE_SECONDS = 0.05
+
+
+class Writers:
+    """Threads that create news, each piece under a name and an Idempotency-Key of its own.
+
+    News may share a name, so one that was created twice is seen.
+    """
+
+    def __init__(self, settings: Settings, port: int, number: int = 6) -> None:
+        self.settings, self.port = settings, port
+        self.acknowledged: dict[str, str] = {}
+        self.given_up: set[str] = set()
+        self.statuses: Counter[int] = Counter()
+        self.failures: Counter[str] = Counter()
+        self._token = self._login()
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=self._write) for _ in range(number)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join(30)
+            assert not thread.is_alive(), "a writer hangs"
+
+    def _login(self) -> str:
+        with contextlib.closing(self._connect()) as connection:
+            body = json.dumps({"username": "walidata", "password": PASSWORD})
+            connection.request(
+                "POST", "/api/auth/login", body, {"Content-Type": "application/json"}
+            )
+            answer = json.load(connection.getresponse())
+            return str(answer["access_token"])
+
+    def _connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+    def _write(self) -> None:
+        connection = self._connect()
+        while not self._is_over.is_set():
+            name = secrets.token_hex(8)
+            while not self._try(connection, name):
+                if self._is_over.is_set():
+                    self.given_up.add(name)
+                    break
+                time.sleep(PAUSE_SECONDS)
+        connection.close()
+
+    def _try(self, connection: http.client.HTTPConnection, name: str) -> bool:
+        headers = {
+            "Authorization": f"Bearer {self._token}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": f'"{name}"',
+        }
+        body = json.dumps({"name": name, "description": "<p>Berita</p>"})
+        try:
+            connection.request("POST", "/api/news", body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.failures[type(error).__name__] += 1
+            connection.close()
+            return False
+        self.statuses[answer.status] += 1
+        if answer.status == 201:
+            self.acknowledged[name] = json.loads(content)["id"]
+        return answer.status == 201
+
+    def check(self) -> None:
+        """Each acknowledged piece is there once, under the id that was told, and no other twice."""
+        stored = stored_news(self.settings)
+        assert {name: stored.get(name) for name in self.acknowledged} == {
+            name: [key] for name, key in self.acknowledged.items()
+        }
+        others = stored.keys() - self.acknowledged.keys()
+        assert others <= self.given_up
+        assert all(len(keys) == 1 for keys in stored.values())
+
+
+def stored_news(settings: Settings) -> dict[str, list[str]]:
+    """The ids of all news by their names."""
+    assert settings.database_url is not None
+    with (
+        contextlib.closing(psycopg2.connect(settings.database_url.get_secret_value())) as one,
+        one.cursor() as cursor,
+    ):
+        cursor.execute("SELECT name, array_agg(id::text) FROM news GROUP BY name")
+        return dict(cursor.fetchall())
+
+
+@contextlib.contextmanager
+def writing(settings: Settings, port: int) -> Iterator[Writers]:
+    """Writers at work; at the end they have stopped, and what they were told is true."""
+    writers = Writers(settings, port)
+    writers.start()
+    try:
+        yield writers
+    finally:
+        writers.stop()
+    writers.check()
