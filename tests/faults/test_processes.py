@@ -42,7 +42,7 @@ def test_an_end_under_load_answers_what_is_under_way_and_refuses_the_rest(
     start: Start, settings: Settings, workers: str
 ) -> None:
     served = start(settings, WORKERS=workers)
-    with writing(settings, served.port) as writers:
+    with writing("API ended by SIGTERM", settings, served.port) as writers:
         wait_for(writers, BEFORE)
         assert served.end() < stop_seconds()
         wait_until(lambda: writers.failures["ConnectionRefusedError"] > 10)
@@ -57,10 +57,11 @@ def test_a_worker_that_is_killed_loses_nothing_and_comes_back(
     start: Start, settings: Settings
 ) -> None:
     served = start(settings, WORKERS="2")
-    with writing(settings, served.port) as writers:
+    with writing("API process killed", settings, served.port) as writers:
         wait_for(writers, BEFORE)
         dead = served.all()[1]
         dead.kill()
+        writers.fault_is_over()
         wait_for(writers, AFTER)
         wait_until(lambda: len(served.all()) == 3 and dead not in served.all(), BACK_SECONDS)
         wait_for(writers, AFTER)
@@ -70,7 +71,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_comes_back(
 
 def test_nothing_holds_the_port_when_the_parent_is_killed(start: Start, settings: Settings) -> None:
     served = start(settings, WORKERS="2")
-    with writing(settings, served.port) as writers:
+    with writing("API's parent killed", settings, served.port) as writers:
         wait_for(writers, BEFORE)
         left = served.all()
         served.process.kill()
@@ -91,13 +92,13 @@ def test_after_all_were_killed_a_new_start_goes_on_where_they_were(
     start: Start, settings: Settings
 ) -> None:
     served = start(settings, WORKERS="2")
-    with writing(settings, served.port) as writers:
+    with writing("all API processes killed", settings, served.port) as writers:
         for _ in range(2):
             wait_for(writers, BEFORE)
             kill_all(served)
             wait_until(lambda: not is_taken(writers.port))
             served = start(settings, WORKERS="2", PORT=str(writers.port))
-            assert served.port == writers.port
+            writers.fault_is_over()
         wait_for(writers, AFTER)
     assert set(writers.statuses) == {201}
     served.end()
@@ -108,11 +109,12 @@ def test_workers_that_are_killed_again_and_again_create_nothing_twice(
     start: Start, settings: Settings
 ) -> None:
     served = start(settings, WORKERS="3")
-    with writing(settings, served.port) as writers:
+    with writing("API processes killed again and again", settings, served.port) as writers:
         for number in range(40):
             wait_for(writers, 5)
             workers = [one for one in served.all()[1:] if one.is_running()]
             workers[number % len(workers)].kill()
+            writers.fault_is_over()
             time.sleep(0.05)
         wait_for(writers, AFTER)
     assert set(writers.statuses) == {201}

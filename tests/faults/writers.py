@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import psycopg2
 
 from satupeta_server.settings import Settings
+from tests.faults.figures import Figure, figures
 from tests.world import PASSWORD
 
 PAUSE_SECONDS = 0.05
@@ -29,6 +30,9 @@ class Writers:
         self.given_up: set[str] = set()
         self.statuses: Counter[int] = Counter()
         self.failures: Counter[str] = Counter()
+        self.faults: list[float] = []
+        """When each fault was over."""
+        self._served: list[float] = []
         self._token = self._login()
         self._is_over = threading.Event()
         self._threads = [threading.Thread(target=self._write) for _ in range(number)]
@@ -84,17 +88,32 @@ class Writers:
         self.statuses[answer.status] += 1
         if answer.status == 201:
             self.acknowledged[name] = json.loads(content)["id"]
+            self._served.append(time.monotonic())
         return answer.status == 201
 
-    def check(self) -> None:
+    def fault_is_over(self) -> None:
+        """Note that from now on all should be served again."""
+        self.faults.append(time.monotonic())
+
+    def check(self, fault: str) -> None:
         """Each acknowledged piece is there once, under the id that was told, and no other twice."""
         stored = stored_news(self.settings)
-        assert {name: stored.get(name) for name in self.acknowledged} == {
-            name: [key] for name, key in self.acknowledged.items()
-        }
+        told = {name: [key] for name, key in self.acknowledged.items()}
+        lost = [name for name, keys in told.items() if stored.get(name) != keys]
+        requests = self.statuses.total() + self.failures.total()
+        counts = (max(1, len(self.faults)), requests, len(told), len(lost))
+        figures.append(Figure(fault, *counts, self._longest_recovery()))
+        assert not lost
         others = stored.keys() - self.acknowledged.keys()
         assert others <= self.given_up
         assert all(len(keys) == 1 for keys in stored.values())
+
+    def _longest_recovery(self) -> float | None:
+        times = (
+            min((one - fault for one in list(self._served) if one >= fault), default=None)
+            for fault in self.faults
+        )
+        return max((one for one in times if one is not None), default=None)
 
 
 def stored_news(settings: Settings) -> dict[str, list[str]]:
@@ -109,12 +128,15 @@ def stored_news(settings: Settings) -> dict[str, list[str]]:
 
 
 @contextlib.contextmanager
-def writing(settings: Settings, port: int) -> Iterator[Writers]:
-    """Writers at work; at the end they have stopped, and what they were told is true."""
+def writing(fault: str, settings: Settings, port: int) -> Iterator[Writers]:
+    """Writers at work; at the end they have stopped, and what they were told is true.
+
+    ``fault`` names, for the figures, what is done to the server meanwhile.
+    """
     writers = Writers(settings, port)
     writers.start()
     try:
         yield writers
     finally:
         writers.stop()
-    writers.check()
+    writers.check(fault)
