@@ -50,6 +50,8 @@ ALLOWED_HEADERS = (
 )
 PREFLIGHT_SECONDS = 7200
 RETRY_AFTER_SECONDS = 5
+GIVE_UP_SECONDS = 1
+"""How long a read goes on whose client has gone."""
 
 _ENTITY_TAG = re.compile(r'(?:W/)?"?(\d+)(?:-[0-9a-f]*)?"?')
 
@@ -247,11 +249,20 @@ class BaseHandler(RefusingHandler):
         """Let go of a body that will never be whole."""
         super().on_connection_close()
         self.is_client_gone = True
-        if self.deadline is not None and self._is_read and not self.deadline.expired():
-            # Nobody waits for it any more; what is written, is written to its end.
-            self.deadline.reschedule(0)
+        self._give_up_soon()
         self.settings["requests"].end(self)
         self.reader.close()
+
+    def _give_up_soon(self) -> None:
+        """Let a read that nobody waits for any more end; what is written, is to its end.
+
+        Not at once: each statement that is given up costs its connection, so who comes and goes
+        all the time would use up those of the server.
+        """
+        if self.deadline is None or not self._is_read or self.deadline.expired():
+            return
+        soon = asyncio.get_running_loop().time() + GIVE_UP_SECONDS
+        self.deadline.reschedule(min(soon, self.deadline.when() or soon))
 
     # Parameters
 

@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from satupeta_server.handlers import refusing
-from satupeta_server.handlers.base import RequestsUnderWay
+from satupeta_server.handlers.base import GIVE_UP_SECONDS, RequestsUnderWay
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
 from tests.conftest import Api, execute
@@ -272,7 +272,23 @@ async def test_nothing_is_read_for_a_client_that_has_gone(api: Api, is_known: bo
             anonymous = b"GET /api/categories HTTP/1.1\r\nHost: x\r\n\r\n"
             writer.write(whole if is_known else anonymous)
             await eventually(lambda: waiting(api) == 1)
-        await eventually(lambda: waiting(api) == 0, 2)
+        await eventually(lambda: waiting(api) == 0, GIVE_UP_SECONDS + 3)
+    assert (await api.get("/categories")).status == 200
+
+
+@pytest.mark.settings(database_pool_size=4)
+async def test_who_comes_and_goes_does_not_use_up_the_connections_of_the_database(api: Api) -> None:
+    with locked(api):
+        most = 0
+        for number in range(60):
+            async with connected(api) as (_, writer):
+                writer.write(
+                    f"GET /api/categories?limit={number} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+                )
+                await asyncio.sleep(0.03)
+            most = max(most, waiting(api))
+    # Those of the pool, and those that were given up and are not noticed yet.
+    assert 0 < most <= 8
     assert (await api.get("/categories")).status == 200
 
 
@@ -285,7 +301,7 @@ async def test_of_two_who_read_the_same_one_may_go(api: Api) -> None:
             writer.write(b"GET /api/categories HTTP/1.1\r\nHost: x\r\n\r\n")
             await eventually(lambda: len(under_way(api)) == 2)
         await eventually(lambda: len(under_way(api)) == 1)
-        await asyncio.sleep(1)
+        await asyncio.sleep(GIVE_UP_SECONDS + 1)
         assert waiting(api) == 1
     assert (await stays).status == 200
 
@@ -298,7 +314,7 @@ async def test_what_a_client_wrote_before_it_went_is_written(api: Api) -> None:
             writer.write(await head(api, "POST", "/categories", f"Content-Length: {len(body)}"))
             writer.write(body)
             await eventually(lambda: waiting(api) == 1)
-        await asyncio.sleep(1)
+        await asyncio.sleep(GIVE_UP_SECONDS + 1)
         assert waiting(api) == 1
 
     async def is_there() -> bool:
