@@ -1,7 +1,7 @@
 -- depends: 0013.suggest
 
 CREATE TABLE idempotency_keys (
-    user_id uuid NOT NULL REFERENCES users (id),
+    user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     key text NOT NULL,
     fingerprint text NOT NULL,
     document text,

@@ -112,6 +112,10 @@ class Client(HTTPMessageDelegate):
         self._measure_from(moment)
         return is_slow
 
+    def let_go(self) -> None:
+        """Watch no longer: what refers to each other would stay in memory for a while."""
+        del self.stream.read_from_fd, self.stream.write_to_fd
+
     def abort(self) -> None:
         """Close, and let the system forget what the client has not read."""
         self.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
@@ -182,7 +186,9 @@ class Clients:
 
     def remove(self, stream: IOStream) -> None:
         """Forget a connection that has ended."""
-        self._clients.pop(stream, None)
+        client = self._clients.pop(stream, None)
+        if client is not None:
+            client.let_go()
         if not self._clients:
             self._are_gone.set()
 
