@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -17,6 +18,7 @@ from satupeta_server.handlers.base import GIVE_UP_SECONDS, RequestsUnderWay
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
 from tests.conftest import Api, execute
+from tests.faults.figures import Figure, figures
 from tests.running import ask
 from tests.serving import Start, read_all
 from tests.test_ending import store_file
@@ -355,6 +357,19 @@ async def test_clients_that_go_in_the_middle_leave_nothing_behind(
     assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
+@pytest.mark.settings(database_pool_size=2)
+async def test_who_asks_for_readiness_all_the_time_does_not_make_it_fail(
+    api: Api, store: ObjectStore
+) -> None:
+    async def status() -> bytes:
+        async with connected(api) as (reader, writer):
+            writer.write(b"GET /api/health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return (await reader.read())[:12]
+
+    answers = await asyncio.gather(*[status() for _ in range(1000)])
+    assert set(answers) == {b"HTTP/1.1 200"}
+
+
 async def test_a_process_that_ends_is_not_ready(api: Api, store: ObjectStore) -> None:
     assert (await api.get("/health/ready")).status == 200
     api.application.requests.is_ending = True
@@ -376,3 +391,44 @@ def test_a_thousand_idle_clients_keep_nobody_out(start: Start, settings: Setting
     busy = served.send("/categories")
     assert read_all(busy).startswith(b"HTTP/1.1 200 OK")
     assert served.end() < 10
+
+
+ABRUPT = [
+    b"GET /api/categories?limit=0 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /api/mapsets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n",
+    b"GET /api/health/ready HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+    b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n{",
+    b"GET /api/categories HTTP/1.1\r\nHo",
+    b"",
+]
+
+
+@pytest.mark.long
+def test_thousands_of_clients_that_cut_off_leak_nothing(start: Start, settings: Settings) -> None:
+    served = start(settings)
+    process = served.all()[0]
+    abort = struct.pack("ii", 1, 0)
+
+    def cut_off(count: int) -> int:
+        for number in range(count):
+            with socket.create_connection(("127.0.0.1", served.port), timeout=10) as client:
+                client.sendall(ABRUPT[number % len(ABRUPT)])
+                if number % 3 == 0:
+                    time.sleep(0.002)
+                if number % 2:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, abort)
+        assert ask(served.port, "/health/ready")["status"] == "ok"
+        time.sleep(3)
+        return int(process.memory_info().rss)
+
+    begun = time.monotonic()
+    cut_off(2000)
+    before, files = cut_off(2000), process.num_fds()
+    after = cut_off(6000)
+    figures.append(Figure("clients that cut off", 10_000, 10_000, 0, 0, None))
+    assert process.num_fds() <= files + settings.database_pool_size
+    # About what a thousand answers take that are made at once; a leak would be of 6,000.
+    assert after - before < 16 << 20, f"{(after - before) >> 10} kB"
+    assert time.monotonic() - begun < 120
+    assert "Traceback" not in served.said.read_text()

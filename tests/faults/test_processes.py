@@ -105,6 +105,21 @@ def test_after_all_were_killed_a_new_start_goes_on_where_they_were(
 
 
 @pytest.mark.long
+def test_ends_under_load_one_after_the_other(start: Start, settings: Settings) -> None:
+    served = start(settings, WORKERS="2")
+    port = served.port
+    with writing("API ended and started again", settings, port) as writers:
+        for number in range(10):
+            wait_for(writers, 10 + number)
+            assert served.end() < stop_seconds()
+            assert stored_news(settings).keys() == writers.acknowledged.keys()
+            served = start(settings, WORKERS="2", PORT=str(port))
+            writers.fault_is_over()
+        wait_for(writers, AFTER)
+    assert set(writers.statuses) == {201}
+
+
+@pytest.mark.long
 def test_workers_that_are_killed_again_and_again_create_nothing_twice(
     start: Start, settings: Settings
 ) -> None:
