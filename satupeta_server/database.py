@@ -18,6 +18,7 @@ import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
 from peewee_async.connection import ConnectionContextManager
+from peewee_async.pool import AioPgPoolBackend
 from pydantic import SecretStr
 
 from satupeta_server.errors import AppError, ConflictError, InvalidError, UnavailableError
@@ -48,12 +49,24 @@ _STALE = (
 )
 
 
+class _PoolBackend(AioPgPoolBackend):  # type: ignore[misc]
+    """A pool that says as the driver does that a connection has died while it was handed out."""
+
+    async def acquire(self) -> Any:
+        """Give a connection; aiopg only asserts that it lives."""
+        try:
+            return await super().acquire()
+        except AssertionError as error:
+            raise psycopg2.OperationalError("the connection has been closed") from error
+
+
 class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
     """A pool of PostgreSQL connections whose failures are UnavailableError or ConflictError.
 
     Beside it there may be one of a standby, which takes reads outside transactions.
     """
 
+    pool_backend_cls = _PoolBackend
     has_sessions = True
     """Whether a connection keeps what was prepared or set on it; behind a pooler it does not."""
     replica: Replica | None = None
@@ -175,7 +188,8 @@ def connect(settings: Settings) -> Database:
     if settings.database_url is None:
         raise UnavailableError
     pool = {
-        "minsize": 1,
+        # None is made before it is needed: all would wait for the first, one after the other.
+        "minsize": 0,
         "maxsize": settings.database_pool_size,
         "timeout": settings.database_timeout_seconds,
     }
@@ -247,6 +261,12 @@ def translated() -> Iterator[None]:
         if _is_cancelled():
             raise asyncio.CancelledError from error
         logger.warning("the database did not answer: %s", type(error).__name__)
+        raise UnavailableError from error
+    except (psycopg2.DatabaseError, peewee.DatabaseError) as error:
+        # The driver has no better name for an answer that breaks off.
+        if type(error) not in (psycopg2.DatabaseError, peewee.DatabaseError):
+            raise
+        logger.warning("the database broke off its answer")
         raise UnavailableError from error
 
 

@@ -138,28 +138,34 @@ class Breakable:
     def no_free_connection(self) -> Iterator[None]:
         """Use up all connections that ordinary users may have, those of the API too."""
         held: list[psycopg2.extensions.connection] = []
+        most = self._most_connections()
         try:
-            while True:
+            while len(held) < most:
                 try:
                     held.append(psycopg2.connect(self.addresses.database_url or ""))
                 except psycopg2.OperationalError as error:
                     assert "connection slots" in str(error) or "too many clients" in str(error)
-                    if self._cut_others() == 0:
-                        break
+                    self._cut_others()
             yield
         finally:
             for one in held:
                 one.close()
 
-    def _cut_others(self) -> int:
-        """Cut the API's connections, so that others can take their places."""
+    def _most_connections(self) -> int:
         with self.superuser() as connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity "
-                "WHERE application_name LIKE 'satupeta%'"
+                "SELECT current_setting('max_connections')::int "
+                "- current_setting('superuser_reserved_connections')::int"
             )
-            (count,) = cursor.fetchone() or (0,)
-            return int(count)
+            (most,) = cursor.fetchone() or (0,)
+            return int(most)
+
+    def _cut_others(self) -> None:
+        """Cut the API's connections, so that others can take their places."""
+        self.command(
+            "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'satupeta%'"
+        )
 
     def stop(self) -> None:
         """End both."""

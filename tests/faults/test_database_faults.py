@@ -51,6 +51,7 @@ def test_connections_reset_on_the_way(gated: Portal) -> None:
 def test_no_connection_is_free(portal: Portal) -> None:
     used_up = portal.servers.no_free_connection()
     with injected("out of connections", portal, down=DOWN) as fault, fault.lasting(), used_up:
+        fault.is_complete()
         fault.stay(2.5)
 
 
