@@ -10,7 +10,7 @@ import contextlib
 import logging
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import peewee
 import peewee_async
@@ -29,12 +29,13 @@ from satupeta_server.statements import MOST_PREPARED, Statement
 
 logger = logging.getLogger(__name__)
 
+DriverError = TypeVar("DriverError", bound=psycopg2.Error)
+
 UNIQUE_SUFFIX = "_unique"
 
 _UNAVAILABLE = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
-    psycopg2.errors.ReadOnlySqlTransaction,
     peewee.OperationalError,
     peewee.InterfaceError,
     TimeoutError,
@@ -263,10 +264,12 @@ def translated() -> Iterator[None]:
         logger.warning("the database did not answer: %s", type(error).__name__)
         raise UnavailableError from error
     except (psycopg2.DatabaseError, peewee.DatabaseError) as error:
+        cause = _cause(error, psycopg2.DatabaseError)
         # The driver has no better name for an answer that breaks off.
-        if type(error) not in (psycopg2.DatabaseError, peewee.DatabaseError):
+        is_broken_off = type(cause) is psycopg2.DatabaseError
+        if not is_broken_off and not isinstance(cause, psycopg2.errors.ReadOnlySqlTransaction):
             raise
-        logger.warning("the database broke off its answer")
+        logger.warning("the database did not do it: %s", type(cause).__name__)
         raise UnavailableError from error
 
 
@@ -279,14 +282,19 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def _cause(error: BaseException | None, kind: type[DriverError]) -> DriverError | None:
+    """Find what the driver raised, which Peewee and its extension put into errors of theirs."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def broken_rule(error: Exception) -> AppError:
     """Name the field whose rule a change broke, by the name of the constraint.
 
     Unique rules are named ``<table>_<field>_unique``, foreign keys ``<table>_<field>_fkey``.
     """
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, psycopg2.IntegrityError):
-        cause = cause.__cause__ or cause.__context__
+    cause = _cause(error, psycopg2.IntegrityError)
     if cause is None:
         return ConflictError()
     table, constraint = cause.diag.table_name or "", cause.diag.constraint_name or ""

@@ -47,6 +47,10 @@ class Fault:
         """Let the load go on for so many seconds."""
         time.sleep(seconds)
 
+    def refused(self, kind: str) -> int:
+        """How many requests of a kind were answered 503."""
+        return sum(one.status == 503 for one in self.load.requests if one.kind == kind)
+
     @property
     def begun(self) -> float:
         """When the first began."""
@@ -64,13 +68,15 @@ def injected(
     portal: Portal,
     *,
     down: Collection[str] = (),
+    goes_on: Collection[str] = (),
     may_cut: Collection[str] = (),
     deadline: float = DEADLINE_SECONDS,
 ) -> Iterator[Fault]:
     """Put a portal under load, let the test break something, and hold all that is promised.
 
     ``down`` names what readiness must say to be down from READINESS_SECONDS after the beginning
-    to the end, ``may_cut`` the kinds of requests of which an answer that has begun may break off.
+    to the end, ``goes_on`` the kinds of requests that do not need what is broken and so are served
+    all the while, ``may_cut`` the kinds of which an answer that has begun may break off.
     """
     said = len(portal.served.said.read_text())
     with portal.load() as load:
@@ -98,6 +104,8 @@ def injected(
     assert not half_written(portal.settings)
     bad = list(bad_answers(load.requests, may_cut, deadline + SLACK_SECONDS))
     assert not bad
+    failed = [one for one in load.requests if one.kind in goes_on and not one.is_served]
+    assert not failed
     untrue = list(untrue_readiness(load, fault, down))
     assert not untrue
     assert recovery is not None, summary(load.since(fault.ended))

@@ -7,6 +7,9 @@ from tests.faults.gate import Gate
 from tests.faults.portal import Portal
 
 DOWN = frozenset({"storage"})
+CUT = frozenset({"download"})
+RECORDS = frozenset({"read", "write"})
+ALL_BUT_UPLOADS = frozenset({"read", "write", "download", "ready"})
 # The store's own times: two tries of 10 s each, which do not hold up anything else.
 STORE_DEADLINE_SECONDS = 30
 
@@ -18,7 +21,7 @@ def gate_of(portal: Portal) -> Gate:
 
 def test_a_dead_object_store(portal: Portal) -> None:
     with (
-        injected("object store down", portal, down=DOWN, may_cut={"download"}) as fault,
+        injected("object store down", portal, down=DOWN, goes_on=RECORDS, may_cut=CUT) as fault,
         fault.lasting(),
     ):
         portal.servers.kill_store()
@@ -28,7 +31,9 @@ def test_a_dead_object_store(portal: Portal) -> None:
 
 def test_an_object_store_with_other_keys(portal: Portal) -> None:
     with (
-        injected("object store with other keys", portal, down=DOWN, may_cut={"download"}) as fault,
+        injected(
+            "object store with other keys", portal, down=DOWN, goes_on=RECORDS, may_cut=CUT
+        ) as fault,
         fault.lasting(),
     ):
         portal.servers.kill_store()
@@ -40,21 +45,24 @@ def test_an_object_store_with_other_keys(portal: Portal) -> None:
 
 
 def test_a_slow_object_store(gated: Portal) -> None:
-    with injected("object store slow", gated) as fault, fault.lasting():
+    with injected("object store slow", gated, goes_on=RECORDS) as fault, fault.lasting():
         gate_of(gated).delay = 0.4
         fault.stay(3)
         gate_of(gated).delay = 0
 
 
 def test_a_full_object_store(gated: Portal) -> None:
-    with injected("object store full", gated) as fault, fault.lasting():
+    with injected("object store full", gated, goes_on=ALL_BUT_UPLOADS) as fault, fault.lasting():
         gate_of(gated).is_full = True
         fault.stay(2.5)
         gate_of(gated).is_full = False
 
 
 def test_an_object_store_that_dies_in_mid_upload(gated: Portal) -> None:
-    with injected("object store gone in mid-upload", gated) as fault, fault.lasting():
+    with (
+        injected("object store gone in mid-upload", gated, goes_on=ALL_BUT_UPLOADS) as fault,
+        fault.lasting(),
+    ):
         # Small files still go through: the large ones break off in their middle.
         gate_of(gated).cut_upload = 100_000
         fault.stay(2.5)
@@ -62,7 +70,7 @@ def test_an_object_store_that_dies_in_mid_upload(gated: Portal) -> None:
 
 
 def test_an_object_store_that_dies_in_mid_download(gated: Portal) -> None:
-    cut = injected("object store gone in mid-download", gated, may_cut={"download"})
+    cut = injected("object store gone in mid-download", gated, goes_on=RECORDS, may_cut=CUT)
     with cut as fault, fault.lasting():
         gate_of(gated).cut_download = 60_000
         fault.stay(2.5)
@@ -77,7 +85,8 @@ def test_a_frozen_object_store(portal: Portal) -> None:
             "object store frozen",
             portal,
             down=DOWN,
-            may_cut={"download"},
+            goes_on=RECORDS,
+            may_cut=CUT,
             deadline=STORE_DEADLINE_SECONDS,
         ) as fault,
         fault.lasting(),
