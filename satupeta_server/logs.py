@@ -17,6 +17,8 @@ def configure_logging(settings: Settings) -> None:
     # These log statements with their values, which may be personal or secret.
     for name in ("peewee", "peewee.async", "urllib3", "yoyo.migrations"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # An answer of the store that breaks off is a traceback here; our own line says it.
+    logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
     logging.getLogger("asyncio").addFilter(_is_no_deadline)
 
 

@@ -162,6 +162,9 @@ class ObjectStore:
         with _translated():
             response = self._client.get_object(self.bucket, name, offset=start, length=length)
             try:
+                if response.length_remaining is None and not response.chunked:
+                    # Its headers broke off, so nobody could tell that its content does.
+                    raise UnavailableError
                 yield from response.stream(CHUNK_BYTES)
             finally:
                 response.close()

@@ -42,6 +42,9 @@ class RefusingHandler(RequestHandler):
             self._close_connection()
             return finished
         if self.get_status() < 400 or not self._is_body_arriving():
+            if not self._has_arrived():
+                # Tornado closes then, and a client that is not told sends its next request there.
+                self.set_header("Connection", "close")
             return super().finish(chunk)
         if chunk is not None:
             self.write(chunk)
@@ -64,6 +67,10 @@ class RefusingHandler(RequestHandler):
     def _is_body_arriving(self) -> bool:
         is_chunked = "Transfer-Encoding" in self.request.headers
         return is_chunked or self._received < self.content_length()
+
+    def _has_arrived(self) -> bool:
+        body = getattr(self.request, "_body_future", None)
+        return body is None or body.done()
 
     def _close_connection(self) -> None:
         stream = getattr(self.request.connection, "stream", None)

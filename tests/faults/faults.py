@@ -27,6 +27,8 @@ class Fault:
     load: Load
     spans: list[tuple[float, float]] = field(default_factory=list)
     count: int = 0
+    complete: float | None = None
+    """When it was wholly there, where that took a while."""
 
     @contextlib.contextmanager
     def lasting(self, number: int = 1) -> Iterator[None]:
@@ -36,10 +38,18 @@ class Fault:
         self.spans.append((begun, time.monotonic()))
         self.count += number
 
+    def is_complete(self) -> None:
+        """Say that it is wholly there only now."""
+        self.complete = time.monotonic()
+
     @staticmethod
     def stay(seconds: float) -> None:
         """Let the load go on for so many seconds."""
         time.sleep(seconds)
+
+    def refused(self, kind: str) -> int:
+        """How many requests of a kind were answered 503."""
+        return sum(one.status == 503 for one in self.load.requests if one.kind == kind)
 
     @property
     def begun(self) -> float:
@@ -58,14 +68,17 @@ def injected(
     portal: Portal,
     *,
     down: Collection[str] = (),
+    goes_on: Collection[str] = (),
     may_cut: Collection[str] = (),
     deadline: float = DEADLINE_SECONDS,
 ) -> Iterator[Fault]:
     """Put a portal under load, let the test break something, and hold all that is promised.
 
     ``down`` names what readiness must say to be down from READINESS_SECONDS after the beginning
-    to the end, ``may_cut`` the kinds of requests of which an answer that has begun may break off.
+    to the end, ``goes_on`` the kinds of requests that do not need what is broken and so are served
+    all the while, ``may_cut`` the kinds of which an answer that has begun may break off.
     """
+    said = len(portal.served.said.read_text())
     with portal.load() as load:
         assert load.wait_for_full_service(time.monotonic(), _WARM_SECONDS), summary(load.requests)
         fault = Fault(load)
@@ -84,11 +97,17 @@ def injected(
             recovery,
         )
     )
+    tracebacks = portal.served.said.read_text()[said:].split("Traceback")[1:]
+    assert not [one.partition("\n20")[0][-700:] for one in tracebacks]
     assert not gone
     assert not load.wrong
     assert not half_written(portal.settings)
-    assert not list(bad_answers(load.requests, may_cut, deadline + SLACK_SECONDS))
-    assert not list(untrue_readiness(load, fault, down))
+    bad = list(bad_answers(load.requests, may_cut, deadline + SLACK_SECONDS))
+    assert not bad
+    failed = [one for one in load.requests if one.kind in goes_on and not one.is_served]
+    assert not failed
+    untrue = list(untrue_readiness(load, fault, down))
+    assert not untrue
     assert recovery is not None, summary(load.since(fault.ended))
     assert recovery <= RECOVERY_SECONDS, summary(load.since(fault.ended))
     assert no_leak(portal) is None
@@ -119,20 +138,21 @@ def bad_answers(
             continue
         is_refusal = one.status == 503 and one.retry_after is not None
         if not (one.is_served or is_refusal) or one.seconds > deadline:
-            yield f"{one.kind} was answered {one.status} after {one.seconds:.2f} s"
+            yield f"{one.kind} was answered {one.status} after {one.seconds:.2f} s {one.error}"
 
 
 def untrue_readiness(load: Load, fault: Fault, down: Collection[str]) -> Iterator[str]:
     """Name the answers about readiness that came late or were not true."""
     probes = [one for one in load.requests if one.kind == "ready"]
     begun, ended = fault.begun, fault.ended
+    told_from = (fault.complete or begun) + READINESS_SECONDS
     for one in probes:
         is_told = set(down) <= set(one.down)
         if one.seconds > READINESS_SECONDS + SLACK_SECONDS:
             yield f"readiness took {one.seconds:.2f} s"
         if (one.ended < begun or one.begun > ended + READINESS_SECONDS) and one.down:
             yield f"{one.down} were said to be down without a fault"
-        if begun + READINESS_SECONDS < one.ended < ended and not is_told:
+        if told_from < one.ended < ended and not is_told:
             yield f"{down} were down for {one.ended - begun:.2f} s, but not {one.down}"
     if down and not any(begun <= one.begun and set(down) <= set(one.down) for one in probes):
         yield f"{down} were never said to be down"

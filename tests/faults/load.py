@@ -1,6 +1,5 @@
 """A load of readers and writers that remembers every request and what it was answered."""
 
-import contextlib
 import hashlib
 import secrets
 import threading
@@ -34,6 +33,8 @@ class Request:
     retry_after: str | None = None
     down: tuple[str, ...] = ()
     """What an answer about readiness says to be down."""
+    error: str = ""
+    """Why there was no whole answer."""
 
     @property
     def is_served(self) -> bool:
@@ -173,7 +174,7 @@ class Load:
         known = mapsets[-1 - number % min(len(mapsets), 20)]
         least, was_deleted = known.revision, known.is_deleted
         answer = client.send("read", "GET", f"/mapsets/{known.id}", user="pengelola")
-        if answer is None or answer.status_code == 503:
+        if answer is None or answer.status_code not in (200, 404):
             return
         if answer.status_code == 404:
             if not (known.may_be_deleted or known.is_deleted):
@@ -215,17 +216,17 @@ class Client:
         """Send a request; gives None where no whole answer came."""
         headers = {"Authorization": f"Bearer {self._load.tokens[user]}"} if user else {}
         begun = time.monotonic()
-        answer = None
-        with contextlib.suppress(httpx.TransportError):
+        try:
             answer = self._http.request(method, path, headers=headers, **content)
-        seconds = time.monotonic() - begun
-        self._load.requests.append(_recorded(kind, begun, seconds, answer))
+        except httpx.TransportError as error:
+            seconds = time.monotonic() - begun
+            self._load.requests.append(Request(kind, begun, seconds, 0, error=repr(error)))
+            return None
+        self._load.requests.append(_recorded(kind, begun, time.monotonic() - begun, answer))
         return answer
 
 
-def _recorded(kind: str, begun: float, seconds: float, answer: httpx.Response | None) -> Request:
-    if answer is None:
-        return Request(kind, begun, seconds, 0)
+def _recorded(kind: str, begun: float, seconds: float, answer: httpx.Response) -> Request:
     down: tuple[str, ...] = ()
     if kind == "ready" and answer.status_code in (200, 503):
         down = tuple(name for name, state in answer.json()["checks"].items() if state == "down")

@@ -113,11 +113,19 @@ def fault_settings(servers: Breakable, name: str, bucket: str, **changes: Any) -
 
 @contextlib.contextmanager
 def serving(
-    servers: Breakable, world: World, folder: Path, *, is_gated: bool = False, **changes: Any
+    servers: Breakable,
+    world: World,
+    folder: Path,
+    *,
+    is_gated: bool = False,
+    tablespace: str = "pg_default",
+    **changes: Any,
 ) -> Iterator[Portal]:
     """A portal on a database and a bucket of its own; ``changes`` are settings."""
     name = f"portal_{secrets.token_hex(4)}"
-    servers.command(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER satupeta")
+    servers.command(
+        f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER satupeta TABLESPACE {tablespace}"
+    )
     settings = fault_settings(servers, name, name.replace("_", "-"), **changes)
     ObjectStore(settings).ensure_bucket()
     gates = _gates(servers) if is_gated else None
@@ -130,6 +138,7 @@ def serving(
         yield portal
     if gates is not None:
         gates.close()
+    servers.command(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _gates(servers: Breakable) -> Gates:

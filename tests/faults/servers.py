@@ -1,7 +1,9 @@
 """A PostgreSQL and an object store that can be killed, frozen and started again."""
 
 import contextlib
+import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import psycopg2
+import pytest
 
 from satupeta_server.embedded import Addresses, EmbeddedError, EmbeddedServers
 from satupeta_server.embedded.cluster import SUPERUSER
@@ -113,6 +116,40 @@ class Breakable:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.resume()
 
+    @contextlib.contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Let PostgreSQL take no writes for a while, as a standby takes none."""
+        self.command("ALTER SYSTEM SET default_transaction_read_only = on")
+        self.command("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            with self.superuser() as connection, connection.cursor() as cursor:
+                cursor.execute("SET default_transaction_read_only = off")
+                cursor.execute("ALTER SYSTEM RESET default_transaction_read_only")
+                cursor.execute("SELECT pg_reload_conf()")
+
+    @contextlib.contextmanager
+    def small_disk(self, megabytes: int, folder: Path) -> Iterator[Path]:
+        """A small file system, and on it the tablespace ``small``; skips where none may be made."""
+        folder.mkdir()
+        size = f"size={megabytes}m"
+        mount = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            pytest.skip("a small file system cannot be mounted here")
+        account = self._postgres._home.account
+        try:
+            space = folder / "space"
+            space.mkdir(mode=0o700)
+            if account.changes:
+                os.chown(space, account.uid, account.gid)
+                folder.chmod(0o755)
+            self.command(f"CREATE TABLESPACE small LOCATION '{space}'")
+            yield folder
+            self.command("DROP TABLESPACE small")
+        finally:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
     def cut_connections(self) -> int:
         """Cut all of the API's connections that are in a transaction; gives how many."""
         with self.superuser() as connection, connection.cursor() as cursor:
@@ -138,28 +175,34 @@ class Breakable:
     def no_free_connection(self) -> Iterator[None]:
         """Use up all connections that ordinary users may have, those of the API too."""
         held: list[psycopg2.extensions.connection] = []
+        most = self._most_connections()
         try:
-            while True:
+            while len(held) < most:
                 try:
                     held.append(psycopg2.connect(self.addresses.database_url or ""))
                 except psycopg2.OperationalError as error:
                     assert "connection slots" in str(error) or "too many clients" in str(error)
-                    if self._cut_others() == 0:
-                        break
+                    self._cut_others()
             yield
         finally:
             for one in held:
                 one.close()
 
-    def _cut_others(self) -> int:
-        """Cut the API's connections, so that others can take their places."""
+    def _most_connections(self) -> int:
         with self.superuser() as connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity "
-                "WHERE application_name LIKE 'satupeta%'"
+                "SELECT current_setting('max_connections')::int "
+                "- current_setting('superuser_reserved_connections')::int"
             )
-            (count,) = cursor.fetchone() or (0,)
-            return int(count)
+            (most,) = cursor.fetchone() or (0,)
+            return int(most)
+
+    def _cut_others(self) -> None:
+        """Cut the API's connections, so that others can take their places."""
+        self.command(
+            "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'satupeta%'"
+        )
 
     def stop(self) -> None:
         """End both."""

@@ -1,13 +1,18 @@
 """PostgreSQL dies, freezes, fills up, cuts connections or refuses them, under load."""
 
+import contextlib
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.faults.faults import injected
-from tests.faults.portal import Portal
+from tests.faults.portal import Portal, serving
+from tests.faults.servers import Breakable
+from tests.world import World
 
 DOWN = frozenset({"database", "migrations"})
+READS = frozenset({"read", "download", "ready"})
 
 
 def test_a_killed_postgresql(portal: Portal) -> None:
@@ -51,7 +56,40 @@ def test_connections_reset_on_the_way(gated: Portal) -> None:
 def test_no_connection_is_free(portal: Portal) -> None:
     used_up = portal.servers.no_free_connection()
     with injected("out of connections", portal, down=DOWN) as fault, fault.lasting(), used_up:
+        fault.is_complete()
         fault.stay(2.5)
+
+
+def test_a_read_only_postgresql(portal: Portal) -> None:
+    read_only = portal.servers.read_only()
+    with (
+        injected("PostgreSQL read-only", portal, goes_on=READS) as fault,
+        fault.lasting(),
+        read_only,
+    ):
+        fault.stay(2)
+    assert fault.refused("write") > 0
+
+
+def test_a_full_disk(servers: Breakable, fault_world: World, tmp_path: Path) -> None:
+    with (
+        servers.small_disk(48, tmp_path / "small") as small,
+        serving(servers, fault_world, tmp_path, tablespace="small") as portal,
+    ):
+        with injected("disk of PostgreSQL full", portal, goes_on=READS) as fault, fault.lasting():
+            ballast = fill(small)
+            fault.stay(3)
+            ballast.unlink()
+        assert fault.refused("write") > 0
+
+
+def fill(folder: Path) -> Path:
+    """Leave no room in a file system."""
+    ballast = folder / "ballast"
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return ballast
 
 
 @pytest.mark.long
