@@ -33,6 +33,7 @@ class Writers:
         self.faults: list[float] = []
         """When each fault was over."""
         self._served: list[float] = []
+        self._before = set(stored_news(settings))
         self._token = self._login()
         self._is_over = threading.Event()
         self._threads = [threading.Thread(target=self._write) for _ in range(number)]
@@ -104,7 +105,7 @@ class Writers:
         counts = (max(1, len(self.faults)), requests, len(told), len(lost))
         figures.append(Figure(fault, *counts, self._longest_recovery()))
         assert not lost
-        others = stored.keys() - self.acknowledged.keys()
+        others = stored.keys() - self.acknowledged.keys() - self._before
         assert others <= self.given_up
         assert all(len(keys) == 1 for keys in stored.values())
 
