@@ -168,9 +168,6 @@ class Clients:
         self._timer: asyncio.TimerHandle | None = None
         self._are_gone = asyncio.Event()
 
-    def __len__(self) -> int:
-        return len(self._clients)
-
     def get(self, stream: IOStream) -> Client | None:
         """Give the client of a connection, while it is known."""
         return self._clients.get(stream)
