@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg2
 import pytest
 
 from satupeta_server.models.mapsets import Mapset
@@ -20,15 +19,13 @@ from satupeta_server.settings import Settings
 from tests.conftest import Api
 from tests.handlers.test_files import picture
 from tests.handlers.test_resources import BODIES
+from tests.rows import State, reading_state, row_of
 from tests.world import PASSWORD
 
 CALLERS = (None, "viewer", "pengelola", "walidata", "administrator")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 NUMBERS = itertools.count()
 DONE = {"POST": 201, "DELETE": 204}
-
-# Changed by being asked, or by what asks: none of them is a record of the portal.
-PASSING = {"sessions", "login_failures", "kept_counts", "audit_log"}
 
 Make = Callable[[Api], Awaitable[str]]
 Answers = tuple[int, int, int, int, int]
@@ -272,29 +269,15 @@ CREATIONS: Mapping[str, Answers] = {
 
 
 @pytest.fixture
-def state(settings: Settings) -> Iterator[Callable[[], Any]]:
+def state(settings: Settings) -> Iterator[State]:
     """Gives what tells of every row that was written, changed or removed."""
-    assert settings.database_url is not None
-    connection = psycopg2.connect(settings.database_url.get_secret_value())
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        tables = sorted({name for (name,) in cursor.fetchall()} - PASSING)
-        query = " UNION ALL ".join(
-            f"SELECT '{name}', count(*), max(xmin::text::bigint) FROM {name}" for name in tables
-        )
-
-        def read() -> Any:
-            cursor.execute(query)
-            return cursor.fetchall()
-
+    with reading_state(settings) as read:
         yield read
-    connection.close()
 
 
 @pytest.mark.parametrize("route", ITEMS, ids=lambda route: route.path)
 async def test_a_record_is_for_whom_the_contract_grants_it(
-    api: Api, state: Callable[[], Any], route: Route
+    api: Api, state: State, route: Route
 ) -> None:
     assert route.path in SITUATIONS, (
         f"{route.path} is new: say in SITUATIONS of {__file__} what each caller gets of an own "
@@ -336,7 +319,7 @@ async def check_list(
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
 async def test_only_whom_the_contract_grants_it_makes_something(
-    api: Api, state: Callable[[], Any], route: Route
+    api: Api, state: State, route: Route
 ) -> None:
     """And nobody can do with a path what it does not offer."""
     place = str(uuid.uuid4())
@@ -388,7 +371,7 @@ def new_body(api: Api, subject: str) -> dict[str, Any]:
     ],
 )
 async def test_several_mapsets_are_switched_all_or_none(
-    api: Api, state: Callable[[], Any], whose: list[str], answers: Answers
+    api: Api, state: State, whose: list[str], answers: Answers
 ) -> None:
     makers = {
         "own": mapset("own"),
@@ -431,18 +414,6 @@ def smuggled(model: Any, form: Any) -> dict[str, Any]:
         else:
             values[column.column_name] = True if kind == "BooleanField" else SMUGGLED
     return values
-
-
-def row_of(settings: Settings, table: str, record_id: str) -> dict[str, Any]:
-    assert settings.database_url is not None
-    connection = psycopg2.connect(settings.database_url.get_secret_value())
-    with connection, connection.cursor() as cursor:
-        cursor.execute(f"SELECT to_jsonb(one) FROM {table} one WHERE id = %s", (record_id,))
-        found = cursor.fetchone()
-    connection.close()
-    assert found is not None
-    row: dict[str, Any] = found[0]
-    return row
 
 
 def route_of(path: str) -> Route:
@@ -516,7 +487,7 @@ async def test_an_upload_says_nothing_of_itself(api: Api, settings: Settings) ->
 # Values that a role may not set
 
 
-async def test_values_beyond_a_role_are_refused(api: Api, state: Callable[[], Any]) -> None:
+async def test_values_beyond_a_role_are_refused(api: Api, state: State) -> None:
     world = api.world
     mine, verified = await mapset("own")(api), await mapset("own", is_public=True)(api)
     other, administrator = world.organizations["other"], world.roles["administrator"]
@@ -568,7 +539,7 @@ async def one_of_each(api: Api) -> dict[str, str]:
     }
 
 
-async def test_an_id_of_one_kind_is_none_of_another(api: Api, state: Callable[[], Any]) -> None:
+async def test_an_id_of_one_kind_is_none_of_another(api: Api, state: State) -> None:
     ids = await one_of_each(api)
     before = state()
     for route, (subject, record_id) in itertools.product(ITEMS, ids.items()):
@@ -584,7 +555,7 @@ async def test_an_id_of_one_kind_is_none_of_another(api: Api, state: Callable[[]
 
 @pytest.mark.parametrize("subject", WRITABLE)
 async def test_a_reference_points_at_its_own_kind_only(
-    api: Api, state: Callable[[], Any], subject: str
+    api: Api, state: State, subject: str
 ) -> None:
     service = Services.__annotations__[subject]
     references = {
