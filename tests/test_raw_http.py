@@ -49,6 +49,12 @@ SMUGGLING = {
     "a negative chunk": LOGIN + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n" + HIDDEN,
     "a chunk of 0x5": LOGIN + b"Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n" + HIDDEN,
     "a chunk of 1_0": LOGIN + b"Transfer-Encoding: chunked\r\n\r\n1_0\r\nhello\r\n" + HIDDEN,
+    "a length of thousands of digits": LOGIN
+    + b"Content-Length: %s\r\n\r\n{}" % (b"9" * 5_000)
+    + HIDDEN,
+    "such a length and chunked": LOGIN
+    + b"Transfer-Encoding: chunked\r\nContent-Length: %s\r\n\r\n{}" % (b"9" * 5_000)
+    + HIDDEN,
     "a huge chunk": LOGIN + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 16 + END + HIDDEN,
     "a huger chunk": LOGIN + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 63 + END + HIDDEN,
     "a chunk without an end": LOGIN
