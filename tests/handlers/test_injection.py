@@ -27,8 +27,8 @@ from satupeta_server.transfer.writing import make_writer
 from tests.conftest import Api, execute, multipart
 from tests.handlers.test_resources import BODIES
 from tests.rows import State, reading_state, row_of, url_of
+from tests.situations import ITEMS, WRITABLE, new_body, path_to, person
 from tests.test_noise import answer_to
-from tests.test_ownership import ITEMS, WRITABLE, new_body, person
 from tests.test_raw_http import port_of
 from tests.world import PASSWORD, World
 
@@ -52,13 +52,6 @@ SQL = [
     "{0}{name}${7*7}",
 ]
 HTML = "<script>alert(1)</script><img src=x onerror=alert(1)><svg/onload=alert(1)>"
-
-
-@pytest.fixture
-def state(settings: Settings) -> Iterator[State]:
-    """Gives what tells of every row that was written, changed or removed."""
-    with reading_state(settings) as read:
-        yield read
 
 
 # SQL
@@ -94,11 +87,11 @@ async def test_no_parameter_of_a_list_is_read_as_sql(api: Api, state: State, rou
 async def test_no_id_is_read_as_sql(api: Api, state: State, route: Route) -> None:
     before = state()
     for text in (*SQL, f"{api.world.category_id}' OR '1'='1", f"{api.world.category_id}--"):
-        path = route.path.replace("{id}", quote(text, safe=""))
+        path = path_to(route.path, quote(text, safe=""))
         for method in route.operations:
             body = {"name": "Diubah"} if method in ("POST", "PATCH") else None
             answer = await api.request(method, path, user="administrator", json_body=body)
-            assert answer.status == 404, (method, path, answer.body)
+            assert answer.status in (404, 422), (method, path, answer.body)
     assert state() == before
 
 
