@@ -43,6 +43,8 @@ async def test_a_record_is_for_whom_the_contract_grants_it(
     )
     for name, situation in SITUATIONS[route.path].items():
         record_id = await situation.make(api)
+        for number, caller in enumerate(CALLERS):
+            await check_list(api, route, record_id, caller, situation.read, number)
         for method, (number, caller) in itertools.product(METHODS, enumerate(CALLERS)):
             expected = situation.expected(method)
             status = 405 if expected is None else expected[number]
@@ -58,8 +60,6 @@ async def test_a_record_is_for_whom_the_contract_grants_it(
             assert answer.status == (done.status if done and status == 200 else status), case
             if not is_change and not (situation.is_recorded and status == 200):
                 assert state() == before, case
-        for number, caller in enumerate(CALLERS):
-            await check_list(api, route, record_id, caller, situation.read, number)
 
 
 async def check_list(
