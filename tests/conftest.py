@@ -32,6 +32,7 @@ from satupeta_server.seed.reference import seed_reference
 from satupeta_server.server import make_http_server
 from satupeta_server.settings import Settings, load_settings
 from satupeta_server.storage import ObjectStore
+from tests.rows import State, reading_state
 from tests.serving import Start, starting
 from tests.world import World, make_world
 
@@ -232,6 +233,13 @@ def app(settings: Settings, io_loop: AsyncIOLoop) -> Iterator[Application]:
     application = make_app(settings)
     yield application
     io_loop.run_sync(application.close)
+
+
+@pytest.fixture
+def state(settings: Settings) -> Iterator[State]:
+    """Gives what tells of every row of the database that was written, changed or removed."""
+    with reading_state(settings) as read:
+        yield read
 
 
 @pytest.fixture
