@@ -84,6 +84,7 @@ def injected(
     with portal.load() as load:
         assert load.wait_for_full_service(time.monotonic(), _WARM_SECONDS), summary(load.requests)
         fault = Fault(load)
+        fault.stay(_CALM_SECONDS)
         yield fault
         load.wait_for_full_service(fault.ended, RECOVERY_SECONDS + SLACK_SECONDS)
         fault.stay(_CALM_SECONDS)
