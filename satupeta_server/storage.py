@@ -186,7 +186,8 @@ class Storage:
         self.store = ObjectStore(settings)
         fallback = fallback_place(settings)
         self._stores = [self.store, *([ObjectStore(fallback)] if fallback else [])]
-        self._threads = Threads(THREADS, "storage")
+        # While the store is silent, its threads all wait for it.
+        self._threads = Threads(THREADS, "storage", settings.request_timeout_seconds)
 
     async def check(self) -> None:
         """Raise UnavailableError unless the bucket can be used."""
@@ -230,7 +231,8 @@ class Storage:
             store.close()
 
     async def _run(self, call: Callable[..., Result], *arguments: object) -> Result:
-        return await self._threads.run(call, *arguments)
+        with _translated():
+            return await self._threads.run(call, *arguments)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """One fault under load, and whether every promise held."""
 
 import contextlib
+import os
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -12,8 +13,9 @@ from tests.faults.stored import half_written, lost
 
 RECOVERY_SECONDS = 3.0
 READINESS_SECONDS = 2.0
-SLACK_SECONDS = 1.0
-"""What a busy machine may add to a time."""
+BUSY_SECONDS = 4.0 if "PYTEST_XDIST_WORKER" in os.environ else 0.0
+"""What other processes of the same run may add to a time; ``make faults`` is alone."""
+SLACK_SECONDS = 1.0 + BUSY_SECONDS
 DEADLINE_SECONDS = DATABASE_SECONDS + REQUEST_SECONDS
 """Finding out who calls asks the database once, before the request's own time begins."""
 _WARM_SECONDS = 20.0
@@ -82,6 +84,7 @@ def injected(
     with portal.load() as load:
         assert load.wait_for_full_service(time.monotonic(), _WARM_SECONDS), summary(load.requests)
         fault = Fault(load)
+        fault.stay(_CALM_SECONDS)
         yield fault
         load.wait_for_full_service(fault.ended, RECOVERY_SECONDS + SLACK_SECONDS)
         fault.stay(_CALM_SECONDS)
@@ -109,7 +112,7 @@ def injected(
     untrue = list(untrue_readiness(load, fault, down))
     assert not untrue
     assert recovery is not None, summary(load.since(fault.ended))
-    assert recovery <= RECOVERY_SECONDS, summary(load.since(fault.ended))
+    assert recovery <= RECOVERY_SECONDS + BUSY_SECONDS, summary(load.since(fault.ended))
     assert no_leak(portal) is None
 
 
@@ -145,16 +148,21 @@ def untrue_readiness(load: Load, fault: Fault, down: Collection[str]) -> Iterato
     """Name the answers about readiness that came late or were not true."""
     probes = [one for one in load.requests if one.kind == "ready"]
     begun, ended = fault.begun, fault.ended
-    told_from = (fault.complete or begun) + READINESS_SECONDS
+    told_from = (fault.complete or begun) + READINESS_SECONDS + BUSY_SECONDS
     for one in probes:
         is_told = set(down) <= set(one.down)
         if one.seconds > READINESS_SECONDS + SLACK_SECONDS:
             yield f"readiness took {one.seconds:.2f} s"
-        if (one.ended < begun or one.begun > ended + READINESS_SECONDS) and one.down:
+        if (one.ended < begun or one.begun > ended + READINESS_SECONDS + BUSY_SECONDS) and one.down:
             yield f"{one.down} were said to be down without a fault"
         if told_from < one.ended < ended and not is_told:
             yield f"{down} were down for {one.ended - begun:.2f} s, but not {one.down}"
-    if down and not any(begun <= one.begun and set(down) <= set(one.down) for one in probes):
+    is_long = ended - begun > READINESS_SECONDS + BUSY_SECONDS
+    if (
+        down
+        and is_long
+        and not any(begun <= one.begun and set(down) <= set(one.down) for one in probes)
+    ):
         yield f"{down} were never said to be down"
 
 

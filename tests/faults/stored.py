@@ -1,5 +1,6 @@
 """What was acknowledged, and whether it, and nothing half-written, is there."""
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -51,27 +52,30 @@ class Acknowledged:
 
 def lost(settings: Settings, acknowledged: Acknowledged) -> list[str]:
     """Name every acknowledged write that is not there as it was acknowledged."""
-    with _connected(settings) as cursor:
+    with _opened(settings) as (cursor, store):
         return [
             *_lost_records(cursor, "mapsets", acknowledged.mapsets),
             *_lost_records(cursor, "categories", acknowledged.categories),
-            *_lost_files(cursor, ObjectStore(settings), acknowledged.files),
+            *_lost_files(cursor, store, acknowledged.files),
         ]
 
 
 def half_written(settings: Settings) -> list[str]:
     """Name everything in the database that is not whole."""
-    with _connected(settings) as cursor:
+    with _opened(settings) as (cursor, store):
         found = []
         for what, query in HALF_WRITTEN.items():
             cursor.execute(query)
             found += [f"{what}: {key}" for (key,) in cursor.fetchall()]
-        return found + _without_object(cursor, ObjectStore(settings))
+        return found + _without_object(cursor, store)
 
 
-def _connected(settings: Settings) -> Any:
+@contextlib.contextmanager
+def _opened(settings: Settings) -> Iterator[tuple[Any, ObjectStore]]:
     url = settings.database_url
-    return psycopg2.connect(url.get_secret_value() if url else "").cursor()
+    connection = psycopg2.connect(url.get_secret_value() if url else "")
+    with contextlib.closing(connection), contextlib.closing(ObjectStore(settings)) as store:
+        yield connection.cursor(), store
 
 
 def _lost_records(cursor: Any, table: str, records: list[Known]) -> Iterator[str]:

@@ -44,6 +44,7 @@ def test_an_object_store_with_other_keys(portal: Portal) -> None:
         portal.servers.start_store()
 
 
+@pytest.mark.long
 def test_a_slow_object_store(gated: Portal) -> None:
     with injected("object store slow", gated, goes_on=RECORDS) as fault, fault.lasting():
         gate_of(gated).delay = 0.4
