@@ -71,11 +71,12 @@ class PersonalDataService(ReadService):
             await record_action(caller, "export_data", "users", user_id)
         return found
 
-    async def erase(self, caller: Caller, user_id: uuid.UUID) -> bool:
+    async def erase(self, caller: Caller, user_id: uuid.UUID, *, is_trial: bool = False) -> bool:
         """Erase what tells of a user as a person; tells whether there was anything to erase.
 
         The row stays, without a name, deleted and never to be restored, so that the records of
-        what was done go on pointing at it. Raises NotFoundError, and ConflictError for the last
+        what was done go on pointing at it. A trial is undone by its caller's transaction, and so
+        leaves the object of the picture alone. Raises NotFoundError, and ConflictError for the last
         active administrator.
         """
         caller.scope("users:erase")
@@ -91,7 +92,7 @@ class PersonalDataService(ReadService):
             await self._erase_logins(rows[0])
             picture = await self._erase_row(rows[0])
             await record_action(caller, "erase", "users", user_id)
-        if picture is not None:
+        if picture is not None and not is_trial:
             await self._remove_object(picture)
         return True
 
