@@ -144,6 +144,7 @@ IMPOSSIBLE: dict[str, list[str]] = {
     "ALLOWED_EXTENSIONS": ["jpg,png", '["a/b"]', '[""]', '["tar.gz"]', '"jpg"', "[1]"],
     "LIST_LIMIT": ["0", "100001"],
     "REVERIFY_ON_EDIT": ["x"],
+    "TRASH_RETENTION_DAYS": ["-1", "36501", "soon"],
     "TIMEZONE": ["Mars/Olympus", "../etc/passwd", "WIB"],
 }
 # Whether these are right only the network, the disk or the object store knows.
