@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import ipaddress
 import re
 from urllib.parse import urlsplit
 
@@ -23,6 +24,33 @@ def is_default_secret(text: str) -> bool:
     """Tell whether a secret is one that installations come with."""
     plain = re.sub(r"[^a-z0-9]", "", text.lower())
     return plain in _DEFAULT_SECRETS or plain.startswith(("changeme", "changethis", "yoursecret"))
+
+
+def is_weak_key(text: str) -> bool:
+    """Tell whether a key that signs could be guessed."""
+    return len(text) < 32 or len(set(text)) < 10 or is_default_secret(text)
+
+
+def is_network(text: str) -> bool:
+    """Tell whether a text is an address, or a network such as 10.0.0.0/8."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def parse_texts(text: str) -> list[str]:
+    """Read a JSON list of texts; raises ValueError, which never quotes it."""
+    import orjson  # noqa: PLC0415  kept out of the command line's start
+
+    try:
+        texts = orjson.loads(text)
+    except ValueError:
+        texts = None
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise ValueError('must be a JSON list of texts such as ["first", "second"]')
+    return texts
 
 
 def parse_encryption_keys(text: str) -> dict[str, bytes]:
