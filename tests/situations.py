@@ -115,6 +115,30 @@ def history(owner: str) -> Make:
     return make
 
 
+def session(username: str, path: str) -> Make:
+    """Opens a session of one of the callers, and gives the path of it."""
+
+    async def make(api: Api) -> str:
+        sessions, user_id = api.application.services.sessions, api.world.users[username]
+        pair = await sessions.open(user_id, None, "tests")
+        opened = sessions.tokens.read("access", pair.access_token).session_id
+        return path.format(id=user_id, session=opened)
+
+    return make
+
+
+def token(username: str) -> Make:
+    """Makes a machine's token for one of the callers."""
+
+    async def make(api: Api) -> str:
+        body = {"name": "Mesin", "permissions": ["me:read"]}
+        answer = await api.post("/tokens", user=username, json_body=body)
+        assert answer.status == 201, answer.body
+        return str(answer.json["id"])
+
+    return make
+
+
 def deleted(make: Make, subject: str) -> Make:
     """Makes a record and deletes it."""
 
@@ -288,6 +312,39 @@ SITUATIONS: Mapping[str, Mapping[str, Situation]] = {
     "/mapsets/{id}/revisions/compare": of_revisions("/compare?from=1&to=1"),
     "/mapsets/{id}/revisions/{revision}": of_revisions("/1"),
     "/mapsets/{id}/revisions/{revision}/restore": of_revisions("/1/restore", is_restored=True),
+    "/users/{id}/sessions": {
+        "somebody's": Situation(
+            under(user("data_viewer"), "/users/{id}/sessions"), NO_MANAGER, None, NO_MANAGER
+        ),
+        "an administrator's": Situation(
+            under(user("administrator"), "/users/{id}/sessions"),
+            (401, 403, 403, 404, 200),
+            None,
+            (401, 403, 403, 404, 200),
+        ),
+    },
+    "/users/{id}/sessions/{session}": {
+        "somebody's": Situation(
+            session("pengelola_lain", "/users/{id}/sessions/{session}"), None, None, NO_MANAGER
+        ),
+        "an administrator's": Situation(
+            session("administrator", "/users/{id}/sessions/{session}"),
+            None,
+            None,
+            (401, 403, 403, 404, 200),
+        ),
+    },
+    "/me/sessions/{id}": {
+        "the manager's": Situation(
+            session("pengelola", "/me/sessions/{session}"), None, None, (401, 404, 200, 404, 404)
+        )
+    },
+    "/tokens/{id}": {
+        "the manager's": Situation(token("pengelola"), None, None, (401, 404, 200, 404, 200)),
+        "an administrator's": Situation(
+            token("administrator"), None, None, (401, 404, 404, 404, 200)
+        ),
+    },
     "/users/{id}/data": {
         "somebody": Situation(user("data_viewer"), ADMINISTRATORS, is_recorded=True)
     },
@@ -336,19 +393,21 @@ CREATIONS: Mapping[str, Answers] = {
     "/credentials": ADMINISTRATORS,
     "/users": NO_MANAGER,
     "/files": STAFF,
+    "/tokens": (401, 200, 200, 200, 200),
 }
 
 
 WRITABLE = {
     subject: service.resource.model
     for subject, service in Services.__annotations__.items()
-    if f"/{subject}" in CREATIONS and subject != "files"
+    if f"/{subject}" in CREATIONS and subject not in ("files", "tokens")
 }
 
 
 def new_body(api: Api, subject: str) -> dict[str, Any]:
     """A body that would make a record."""
-    bodies = {"mapsets": api.world.mapset(), "users": person(api)}
+    tokens = {"permissions": ["me:read"]}
+    bodies = {"mapsets": api.world.mapset(), "users": person(api), "tokens": tokens}
     return {**(bodies.get(subject) or BODIES[subject]), "name": f"Uji {uuid.uuid4().hex}"}
 
 

@@ -47,6 +47,12 @@ OTHERS = {
     ("GET", "/me"): KNOWN,
     ("PATCH", "/me"): KNOWN,
     ("GET", "/me/data"): KNOWN,
+    ("GET", "/me/sessions"): KNOWN,
+    ("DELETE", "/me/sessions"): KNOWN,
+    ("DELETE", "/me/sessions/{id}"): KNOWN,
+    ("GET", "/tokens"): KNOWN,
+    ("POST", "/tokens"): KNOWN,
+    ("DELETE", "/tokens/{id}"): KNOWN,
     ("GET", "/users/{id}/data"): ADMINISTRATOR,
     ("POST", "/users/{id}/erase"): ADMINISTRATOR,
     ("GET", "/mapsets/{id}/revisions"): STAFF,
@@ -63,7 +69,9 @@ PUBLIC = ("/", "/auth/", "/health/", "/docs", "/openapi.json")
 
 def filled(path: str) -> str:
     """A path with something in each of its places."""
-    return path.format(id=UNKNOWN, file="style.css", revision=1)
+    if path == "/me/sessions":
+        return f"{path}?keep_current=true"
+    return path.format(id=UNKNOWN, file="style.css", revision=1, session=UNKNOWN)
 
 
 def expected(method: str, path: str) -> tuple[int, ...]:

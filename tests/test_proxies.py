@@ -1,9 +1,15 @@
 """Who a client behind proxies is, and that nobody else can pretend to be another."""
 
-import pytest
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine
+
+from satupeta_server.errors import StartError
 from satupeta_server.models.sessions import Session
-from satupeta_server.proxies import Proxies
+from satupeta_server.proxies import Forwarded, Proxies
+from satupeta_server.settings import load_settings
 from tests.conftest import Api, multipart
 from tests.world import PASSWORD
 
@@ -84,3 +90,54 @@ async def test_behind_a_known_proxy_each_request_of_a_connection_has_its_own_cli
     assert await address_of_login(api, {}) == "127.0.0.1"
     assert await address_of_login(api, {"X-Forwarded-For": "2001:db8::5"}) == "2001:db8::5"
     assert await address_of_login(api, {"X-Forwarded-For": "sampah"}) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("wrong", [["x"], ["10.0.0.1/8"], [""], ["*"], ["10.0.0.0/33"]])
+def test_what_is_no_network_stops_the_start(wrong: list[str]) -> None:
+    with pytest.raises(StartError, match="TRUSTED_PROXIES"):
+        load_settings(None, trusted_proxies=wrong)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "said", "protocol"),
+    [
+        (["127.0.0.1"], "https", "https"),
+        (["127.0.0.1"], "http, HTTPS ", "https"),
+        (["127.0.0.1"], "https, http", "http"),
+        (["127.0.0.1"], "javascript", "http"),
+        (["127.0.0.1"], "", "http"),
+        (["192.0.2.1"], "https", "http"),
+        ([], "https", "http"),
+    ],
+)
+def test_only_a_known_proxy_says_by_which_protocol_the_client_came(
+    proxies: list[str], said: str, protocol: str
+) -> None:
+    context = SimpleNamespace(remote_ip="127.0.0.1", protocol="http")
+    seen = []
+
+    class Behind(HTTPMessageDelegate):
+        def headers_received(self, *_arguments: object) -> None:
+            seen.append((context.remote_ip, context.protocol))
+
+    connection: Any = SimpleNamespace(context=context)
+    taking = Forwarded(connection, Behind(), Proxies(proxies))
+    headers = HTTPHeaders({"X-Forwarded-Proto": said, "X-Forwarded-For": CLIENT})
+    taking.headers_received(RequestStartLine("GET", "/", "HTTP/1.1"), headers)
+    is_believed = proxies == ["127.0.0.1"]
+    assert seen == [(CLIENT if is_believed else "127.0.0.1", protocol)]
+    assert (context.remote_ip, context.protocol) == ("127.0.0.1", "http")
+
+
+@pytest.mark.settings(trusted_proxies=["127.0.0.1"], database_pool_size=2)
+async def test_clients_of_one_proxy_wait_for_their_own_turns(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callers = []
+    turns = api.application.settings["turns"]
+    take = turns.take
+    monkeypatch.setattr(turns, "take", lambda one: callers.append(one) or take(one))
+    for client in (CLIENT, LIE):
+        answer = await api.get("/categories", headers={"X-Forwarded-For": client})
+        assert answer.status == 200
+    assert callers == [CLIENT, LIE]

@@ -2,6 +2,8 @@
 
 import base64
 import datetime
+import hashlib
+import hmac
 import json
 import uuid
 from typing import Any
@@ -21,8 +23,11 @@ CLAIMS = Claims(uuid.uuid4(), uuid.uuid4())
 TYPES: tuple[TokenType, ...] = ("access", "refresh")
 
 
-def make_tokens(key: str = KEY, algorithm: str = "HS256") -> Tokens:
-    return Tokens(load_settings(None, secret_key=SecretStr(key), algorithm=algorithm))
+def make_tokens(key: str = KEY, algorithm: str = "HS256", *old: str) -> Tokens:
+    former = SecretStr(json.dumps(old)) if old else None
+    return Tokens(
+        load_settings(None, secret_key=SecretStr(key), algorithm=algorithm, secret_keys_old=former)
+    )
 
 
 TOKENS = make_tokens()
@@ -144,6 +149,10 @@ def test_other_claims_under_an_old_signature_are_refused() -> None:
         {"exp": 0},
         {"iat": 4102444800},
         {"nbf": 4102444800},
+        {"nbf": "soon"},
+        {"iat": "long ago"},
+        {"aud": "another portal"},
+        {"aud": ["satupeta"]},
     ],
     ids=str,
 )
@@ -161,3 +170,67 @@ def test_no_token_is_signed_without_a_key(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("SECRET_KEY", raising=False)
     with pytest.raises(StartError, match="SECRET_KEY"):
         Tokens(load_settings(None))
+
+
+@pytest.mark.parametrize("token_type", TYPES)
+def test_a_former_key_verifies_while_it_is_in_the_list_and_never_signs(
+    token_type: TokenType,
+) -> None:
+    former, present, next_one = KEY, KEY[::-1], KEY[8:] + KEY[:8]
+    old = make_tokens(former).sign(token_type, CLAIMS, in_minutes(1))
+    rotated = make_tokens(present, "HS256", former)
+    assert rotated.read(token_type, old) == CLAIMS
+    new = rotated.sign(token_type, CLAIMS, in_minutes(1))
+    assert make_tokens(present).read(token_type, new) == CLAIMS
+    assert refused(new, token_type)
+    twice = make_tokens(next_one, "HS256", present, former)
+    assert twice.read(token_type, old) == twice.read(token_type, new) == CLAIMS
+    after = make_tokens(next_one, "HS256", present)
+    assert after.read(token_type, new) == CLAIMS
+    with pytest.raises(NotAuthenticatedError):
+        after.read(token_type, old)
+
+
+def test_under_a_former_key_the_same_is_refused_as_under_the_present_one() -> None:
+    rotated = make_tokens(KEY[::-1], "HS256", KEY)
+    for changes in ({"exp": 1}, {"iat": 4102444800}, {"nbf": 4102444800}, {"typ": "refresh"}):
+        token = jwt.encode(payload(**changes), KEY, algorithm="HS256")
+        with pytest.raises(NotAuthenticatedError):
+            rotated.read("access", token)
+    for algorithm in ("HS384", "HS512"):
+        with pytest.raises(NotAuthenticatedError):
+            rotated.read("access", jwt.encode(payload(), KEY, algorithm=algorithm))
+    with pytest.raises(NotAuthenticatedError):
+        rotated.read("access", jwt.encode(payload(), None, algorithm="none"))
+
+
+@pytest.mark.parametrize(
+    "name", ["RS256", "ES256", "PS512", "EdDSA", "HS256 ", "hs256", "", None, 5]
+)
+def test_a_header_that_names_another_algorithm_is_refused_whatever_the_signature(
+    name: Any,
+) -> None:
+    """The text is signed as HS256 would: only the header confuses."""
+    signed = f"{part({'alg': name, 'typ': 'JWT'})}.{part(payload())}"
+    signature = part(hmac.new(KEY.encode(), signed.encode(), hashlib.sha256).digest())
+    assert refused(f"{signed}.{signature}")
+
+
+def test_the_same_made_with_the_right_header_is_believed() -> None:
+    signed = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(payload())}"
+    signature = part(hmac.new(KEY.encode(), signed.encode(), hashlib.sha256).digest())
+    assert TOKENS.read("access", f"{signed}.{signature}") == CLAIMS
+
+
+@pytest.mark.parametrize(
+    "old", ["x", '"text"', "{}", "[5]", '["weak"]', f'["{"x" * 40}"]', '["changeme"]', "[null]"]
+)
+def test_former_keys_that_cannot_be_or_are_weak_stop_the_start(old: str) -> None:
+    with pytest.raises(StartError, match="SECRET_KEYS_OLD") as caught:
+        load_settings(None, secret_key=SecretStr(KEY), secret_keys_old=SecretStr(old))
+    assert old == "x" or old not in str(caught.value)
+
+
+def test_former_keys_must_fit_the_algorithm() -> None:
+    with pytest.raises(StartError, match="SECRET_KEYS_OLD"):
+        make_tokens(KEY, "HS512", KEY[:40])
