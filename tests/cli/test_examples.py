@@ -56,6 +56,11 @@ PREPARED = {
         "object_name='files/a.txt', name='a.txt', content_type='text/plain', size=1, "
         "checksum='0' * 64, uploaded_by=caller.user_id).aio_execute())\""
     ),
+    "token revoke": Preparation(
+        "satupeta shell -c \"ApiToken.insert(id='01968b53-a910-7f00-8000-000000000002', "
+        "user_id=caller.user_id, name='a', token_hash='a', permissions=[], "
+        "expires_at='2999-01-01T00:00:00Z').execute()\""
+    ),
     "bucket move": Preparation(
         "MINIO_BUCKET_NAME=satupeta-tests-old satupeta bucket create; "
         "echo MINIO_FALLBACK_BUCKET_NAME=satupeta-tests-old > .env"
