@@ -90,6 +90,8 @@ class DownloadHandler(BaseHandler):
         # A file never changes under its id, so it may be kept for as long as one likes.
         self.set_header("Cache-Control", f"public, max-age={_YEAR_SECONDS}, immutable")
         self.set_header("Content-Security-Policy", "default-src 'none'; sandbox")
+        # The upload preview is an <img> of the portal, which is another origin (contract, 7).
+        self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
         self.set_header("Accept-Ranges", "bytes")
         # Packed, a part of it would be no part, and its tag would stand for two contents.
         self.set_header("Content-Encoding", "identity")
