@@ -206,8 +206,8 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
     ),
     "must_be_email": ("Alamat surel tidak benar.", "This is not a valid email address."),
     "must_be_url": (
-        "Harus alamat lengkap yang diawali http:// atau https://.",
-        "This must be a complete address that begins with http:// or https://.",
+        "Harus alamat lengkap yang diawali http:// atau https://, tanpa nama pengguna di dalamnya.",
+        "This must be a complete address that begins with http:// or https://, without a user.",
     ),
     "must_be_region_code": (
         "Harus kode wilayah, misalnya 35, 35.78, 35.78.01 atau 35.78.01.1001.",

@@ -15,6 +15,7 @@ from satupeta_server.settings_values import (
     dsn_parts,
     is_bucket_name,
     is_default_secret,
+    is_network,
     is_web_address,
     libpq_address,
     parse_encryption_keys,
@@ -182,6 +183,11 @@ class Settings(BaseSettings):
          "doc", "docx", "xls", "xlsx", "zip"],
         description="JSON list of the extensions that may be uploaded.",
     )  # fmt: skip
+    fetch_allowed_networks: list[str] = Field(
+        [],
+        description="JSON list of networks that are not public, such as `10.20.0.0/16`, where an "
+        "address that others gave may lead nevertheless.",
+    )
     list_limit: int = Field(
         1000,
         ge=1,
@@ -268,6 +274,14 @@ class Settings(BaseSettings):
             if not re.fullmatch(r"[a-z0-9]+", extension):
                 raise ValueError(f"has an entry that is no extension: {extension!r}")
         return extensions
+
+    @field_validator("fetch_allowed_networks")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for network in value:
+            if not is_network(network):
+                raise ValueError(f"has an entry that is no network: {network!r}")
+        return value
 
     @field_validator("timezone")
     @classmethod

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import ipaddress
 import re
 from urllib.parse import urlsplit
 
@@ -17,6 +18,15 @@ _BUCKET = re.compile(r"(?!.*(\.\.|\.-|-\.))(?![0-9.]+$)[a-z0-9][a-z0-9.-]{1,61}[
 def is_bucket_name(text: str) -> bool:
     """Tell whether a bucket can be called so."""
     return _BUCKET.fullmatch(text) is not None
+
+
+def is_network(text: str) -> bool:
+    """Tell whether a text is a network, such as 10.20.0.0/16, or one address."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_default_secret(text: str) -> bool:

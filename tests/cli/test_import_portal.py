@@ -417,6 +417,21 @@ def test_a_portal_may_know_no_order_and_ask_for_patience(program: Program) -> No
     assert asked[4] - asked[3] >= 1
 
 
+def test_a_file_is_not_fetched_from_where_only_we_can_go(program: Program) -> None:
+    inner = OldPortal({})
+    seen: list[str] = []
+    inner.before = seen.append  # type: ignore[assignment]
+    with serving(inner) as elsewhere:
+        portal = old_portal()
+        portal.redirects[f"/api/files/{key(100)}/download"] = f"{elsewhere}/api/files/x/download"
+        with serving(portal) as base:
+            came = move(program, base, "--only", "organizations", "--report", "told.jsonl")
+    assert set(came["files"]) == {"failed"}
+    assert "FETCH_ALLOWED_NETWORKS" in (program.folder / "told.jsonl").read_text()
+    assert seen == []
+
+
+@pytest.mark.settings(fetch_allowed_networks=["127.0.0.0/8"])
 def test_a_token_goes_to_nobody_else(program: Program) -> None:
     thief = OldPortal({"categories": []})
     seen: list[str] = []
