@@ -113,6 +113,10 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
         "Gambar terlalu besar; batasnya {limit} piksel.",
         "The image is too large; the limit is {limit} pixels.",
     ),
+    "archive_too_large": (
+        "Arsip ini terlalu besar bila dibuka, atau isinya terlalu banyak.",
+        "This archive is too large once it is unpacked, or holds too much.",
+    ),
     "file_missing": (
         "Sertakan satu berkas pada bagian bernama “file”.",
         "Send one file in the part named “file”.",

@@ -142,6 +142,7 @@ IMPOSSIBLE: dict[str, list[str]] = {
     "MAX_BODY_SIZE": ["0", "99999999"],
     "MAX_IMAGE_PIXELS": ["0"],
     "ALLOWED_EXTENSIONS": ["jpg,png", '["a/b"]', '[""]', '["tar.gz"]', '"jpg"', "[1]"],
+    "FETCH_ALLOWED_NETWORKS": ["10.0.0.0/8", '["10.0.0.1/8"]', '["peta.example.org"]', '[""]'],
     "LIST_LIMIT": ["0", "100001"],
     "REVERIFY_ON_EDIT": ["x"],
     "TIMEZONE": ["Mars/Olympus", "../etc/passwd", "WIB"],
