@@ -249,5 +249,5 @@ def safe_file_name(raw: bytes) -> str:
     text = raw.decode("utf-8", "replace").replace("\\", "/").rsplit("/", 1)[-1]
     printable = "".join(character for character in text if character.isprintable())
     stem, dot, suffix = _FOREIGN.sub("", printable).strip(" .").rpartition(".")
-    name = f"{stem[:179]}{dot}{suffix[:19]}" if dot else suffix[:199] or "file"
+    name = f"{stem[:179]}{dot}{suffix[:19]}".rstrip() if dot else suffix[:199].rstrip() or "file"
     return f"_{name}" if _DEVICE.match(name) else name
