@@ -32,6 +32,8 @@ from satupeta_server.seed.reference import seed_reference
 from satupeta_server.server import make_http_server
 from satupeta_server.settings import Settings, load_settings
 from satupeta_server.storage import ObjectStore
+from tests import leaks
+from tests.leaks import pytest_runtest_makereport  # noqa: F401  a hook of all tests
 from tests.serving import Start, starting
 from tests.world import World, make_world
 
@@ -48,6 +50,8 @@ hypothesis.settings.register_profile(
     "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("tests")
+
+leaks.watch()
 
 # A run that a shell started in the background ignores Ctrl-C, and so would all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -131,6 +135,8 @@ def addresses() -> Iterator[Addresses]:
             yield servers.start()
         finally:
             servers.stop()
+            for log in folder.rglob("*.log"):
+                leaks.look(log.read_text(errors="replace"), log.name)
 
 
 def address_of(addresses: Addresses, name: str) -> str:
@@ -169,7 +175,7 @@ def own_database(addresses: Addresses, kind: str, template: str = "template1") -
 
 def make_settings(addresses: Addresses, database_name: str, **overrides: Any) -> Settings:
     """Settings for one database of the run's servers."""
-    return load_settings(
+    settings = load_settings(
         None,
         **{
             "database_url": SecretStr(address_of(addresses, database_name)),
@@ -185,6 +191,8 @@ def make_settings(addresses: Addresses, database_name: str, **overrides: Any) ->
             **overrides,
         },
     )
+    leaks.learn(settings)
+    return settings
 
 
 @pytest.fixture(scope="session")
