@@ -26,7 +26,10 @@ SHAPES = {
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     "a token": re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{20,}"),
     "a hash of a password": re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}"),
-    "a login in an address": re.compile(r"\b[a-z][a-z0-9+]*://[^\s:/@'\"{}<>$]*:[^\s/@'\"{}<>$]+@"),
+    "a login in an address": re.compile(
+        # The one that says how an address looks is none.
+        r"\b[a-z][a-z0-9+]*://(?!user:password@)[^\s:/@'\"{}<>$]*:[^\s/@'\"{}<>$]+@"
+    ),
     "a key of Amazon": re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b"),
     "a key of Google": re.compile(r"\bAIza[\w-]{35}\b"),
     "a token of GitHub": re.compile(r"\b(gh[pousr]_\w{36}|github_pat_\w{22,})"),
