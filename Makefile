@@ -4,7 +4,7 @@ BIN := .venv/bin
 # As many processes as there are cores; each has servers of its own.
 PARALLEL ?= -n logical --maxprocesses=4 --dist worksteal
 
-.PHONY: run test test-long bench lint types architecture format audit lock clean
+.PHONY: run test test-long faults bench lint types architecture format audit lock clean
 
 run: .venv/.run
 	@exec $(BIN)/satupeta dev
@@ -17,6 +17,10 @@ test: .venv/.test lint types architecture
 
 test-long: .venv/.test
 	$(BIN)/python -m pytest -q -m "long or not long"
+
+# Breaks real servers in every way that docs/reliability.md names, and writes its figures there.
+faults: .venv/.test
+	$(BIN)/python -m pytest -q -m "long or not long" --figures tests/faults
 
 # Writes benchmarks/RESULTS.md; BENCH=--million measures a million mapsets, too.
 bench: .venv/.test

@@ -70,10 +70,6 @@ class Application(tornado.web.Application):
         if self.answers.room:
             self.changes.start()
 
-    async def finish_requests(self) -> None:
-        """Wait until every request under way has been answered."""
-        await self.requests.finished()
-
     async def close(self) -> None:
         """Close the connections to the database and to the store."""
         await self.changes.close()

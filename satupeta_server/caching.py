@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from satupeta_server.changes import Changes
@@ -18,6 +19,14 @@ class Sized(Protocol):
     @property
     def size(self) -> int:
         """The bytes of memory that it takes; may grow as it is used."""
+
+
+@dataclass
+class _Shared:
+    """Work that is done once, and how many wait for it."""
+
+    task: asyncio.Task[Any]
+    waiting: int = 0
 
 
 Entry = TypeVar("Entry", bound=Sized)
@@ -36,7 +45,7 @@ class Cache(Generic[Entry]):
         self._changes = changes
         self._version = changes.version
         self._entries: OrderedDict[str, tuple[Entry, int]] = OrderedDict()
-        self._under_way: dict[tuple[str, int], asyncio.Task[Any]] = {}
+        self._under_way: dict[tuple[str, int], _Shared] = {}
         self.size = 0
         """The bytes that the entries take."""
 
@@ -79,23 +88,23 @@ class Cache(Generic[Entry]):
     ) -> tuple[Result, int | None]:
         """Do some work once for all who ask for it at the same moment.
 
-        Gives its result, and the version at which it was begun (None: do not keep it). Who stops
-        waiting does not stop it; what it raises is raised to all.
+        Gives its result, and the version at which it was begun (None: do not keep it). It is
+        stopped only once nobody waits for it any more; what it raises is raised to all.
         """
         if not self.is_on:
             return await work(), None
         version = self._changes.version
-        task = self._under_way.get((key, version))
-        if task is None:
-            task = self._under_way[key, version] = spawn(work())
-            task.add_done_callback(lambda done: self._end((key, version), done))
-        return await asyncio.shield(task), version
-
-    def _end(self, place: tuple[str, int], task: asyncio.Task[Any]) -> None:
-        del self._under_way[place]
-        if not task.cancelled():
-            # Also where nobody is left who waits for it.
-            task.exception()
+        shared = self._under_way.get((key, version))
+        if shared is None:
+            shared = self._under_way[key, version] = _Shared(spawn(work()))
+        shared.waiting += 1
+        try:
+            return await asyncio.shield(shared.task), version
+        finally:
+            shared.waiting -= 1
+            if not shared.waiting:
+                del self._under_way[key, version]
+                shared.task.cancel()
 
     def _forget_all(self) -> None:
         self._entries.clear()

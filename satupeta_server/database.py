@@ -10,7 +10,7 @@ import contextlib
 import logging
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import peewee
 import peewee_async
@@ -18,6 +18,7 @@ import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
 from peewee_async.connection import ConnectionContextManager
+from peewee_async.pool import AioPgPoolBackend
 from pydantic import SecretStr
 
 from satupeta_server.errors import AppError, ConflictError, InvalidError, UnavailableError
@@ -28,12 +29,13 @@ from satupeta_server.statements import MOST_PREPARED, Statement
 
 logger = logging.getLogger(__name__)
 
+DriverError = TypeVar("DriverError", bound=psycopg2.Error)
+
 UNIQUE_SUFFIX = "_unique"
 
 _UNAVAILABLE = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
-    psycopg2.errors.ReadOnlySqlTransaction,
     peewee.OperationalError,
     peewee.InterfaceError,
     TimeoutError,
@@ -48,12 +50,24 @@ _STALE = (
 )
 
 
+class _PoolBackend(AioPgPoolBackend):  # type: ignore[misc]
+    """A pool that says as the driver does that a connection has died while it was handed out."""
+
+    async def acquire(self) -> Any:
+        """Give a connection; aiopg only asserts that it lives."""
+        try:
+            return await super().acquire()
+        except AssertionError as error:
+            raise psycopg2.OperationalError("the connection has been closed") from error
+
+
 class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
     """A pool of PostgreSQL connections whose failures are UnavailableError or ConflictError.
 
     Beside it there may be one of a standby, which takes reads outside transactions.
     """
 
+    pool_backend_cls = _PoolBackend
     has_sessions = True
     """Whether a connection keeps what was prepared or set on it; behind a pooler it does not."""
     replica: Replica | None = None
@@ -175,7 +189,8 @@ def connect(settings: Settings) -> Database:
     if settings.database_url is None:
         raise UnavailableError
     pool = {
-        "minsize": 1,
+        # None is made before it is needed: all would wait for the first, one after the other.
+        "minsize": 0,
         "maxsize": settings.database_pool_size,
         "timeout": settings.database_timeout_seconds,
     }
@@ -248,6 +263,14 @@ def translated() -> Iterator[None]:
             raise asyncio.CancelledError from error
         logger.warning("the database did not answer: %s", type(error).__name__)
         raise UnavailableError from error
+    except (psycopg2.DatabaseError, peewee.DatabaseError) as error:
+        cause = _cause(error, psycopg2.DatabaseError)
+        # The driver has no better name for an answer that breaks off.
+        is_broken_off = type(cause) is psycopg2.DatabaseError
+        if not is_broken_off and not isinstance(cause, psycopg2.errors.ReadOnlySqlTransaction):
+            raise
+        logger.warning("the database did not do it: %s", type(cause).__name__)
+        raise UnavailableError from error
 
 
 def _is_cancelled() -> bool:
@@ -259,14 +282,19 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def _cause(error: BaseException | None, kind: type[DriverError]) -> DriverError | None:
+    """Find what the driver raised, which Peewee and its extension put into errors of theirs."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def broken_rule(error: Exception) -> AppError:
     """Name the field whose rule a change broke, by the name of the constraint.
 
     Unique rules are named ``<table>_<field>_unique``, foreign keys ``<table>_<field>_fkey``.
     """
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, psycopg2.IntegrityError):
-        cause = cause.__cause__ or cause.__context__
+    cause = _cause(error, psycopg2.IntegrityError)
     if cause is None:
         return ConflictError()
     table, constraint = cause.diag.table_name or "", cause.diag.constraint_name or ""

@@ -71,6 +71,18 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
         "Data bertentangan dengan data yang sudah ada.",
         "The record conflicts with one that already exists.",
     ),
+    "request_under_way": (
+        "Permintaan dengan Idempotency-Key yang sama masih dikerjakan. Coba lagi sebentar lagi.",
+        "A request with the same Idempotency-Key is still under way. Try again in a moment.",
+    ),
+    "idempotency_key_reused": (
+        "Idempotency-Key ini telah dipakai untuk permintaan lain.",
+        "This Idempotency-Key was used for another request.",
+    ),
+    "idempotency_key_malformed": (
+        "Idempotency-Key harus 1 sampai 255 karakter ASCII yang tampak, tanpa spasi.",
+        "An Idempotency-Key has 1 to 255 visible ASCII characters, without spaces.",
+    ),
     "already_used": ("Nilai ini sudah dipakai.", "This value is already in use."),
     "status_outdated": (
         "Status mapset telah berubah sejak Anda membukanya. Muat ulang, lalu coba lagi.",

@@ -176,6 +176,14 @@ def _parameters(route: Route, method: str, operation: Operation) -> Iterator[dic
             "schema": {"type": "string"},
             "description": "The ETag or revision that the change starts from.",
         }
+    if method == "POST" and operation.status == 201:
+        yield {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+            "description": "A key of the client's choice, such as a UUID: the same request with "
+            "the same key creates once, and gets the same answer again.",
+        }
 
 
 def _own_parameters(listing: Any) -> Iterator[dict[str, Any]]:
@@ -289,8 +297,15 @@ def _responses(route: Route, operation: Operation) -> Iterator[tuple[str, Any]]:
         )
 
 
-def _common_errors(operation: Operation) -> tuple[int, ...]:
-    return (503,) if operation.permission == PUBLIC_ACCESS else (401, 403, 503)
+def _common_errors(operation: Operation) -> Iterator[int]:
+    yield 503
+    if operation.permission != PUBLIC_ACCESS:
+        yield from (401, 403)
+    if operation.request is not None:
+        yield from (400, 413, 415, 422)
+    if operation.is_list or operation.query:
+        # What stands in the address may be no text at all.
+        yield from (400, 422)
 
 
 def _answer_schema(route: Route, operation: Operation) -> dict[str, Any]:

@@ -365,7 +365,7 @@ ROUTES: tuple[Route, ...] = (
                 201,
                 FILE.reference(),
                 media_type="multipart/form-data",
-                errors=(400, 413, 415, 422),
+                errors=(400, 409, 413, 415, 422),
             )
         },
     ),

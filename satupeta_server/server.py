@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -14,10 +15,13 @@ from typing import Any
 
 import tornado.httpserver
 import tornado.netutil
+from tornado import httputil
 from tornado.iostream import IOStream, UnsatisfiableReadError
 
 from satupeta_server.app import Application, make_app
+from satupeta_server.clients import Client, Clients, Phase
 from satupeta_server.errors import StartError
+from satupeta_server.handlers.base import RequestsUnderWay
 from satupeta_server.handlers.refusing import LINGER_SECONDS
 from satupeta_server.settings import Settings
 from satupeta_server.tasks import spawn
@@ -31,12 +35,12 @@ CLOSE_SECONDS = 0.5
 WAITING_CONNECTIONS = 1024
 """Beyond these the system lets new ones wait a second; a portal's page makes hundreds at once."""
 MOST_HEADER_BYTES = 64 * 1024
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"Connection: close\r\n"
-    b"Content-Length: 0\r\n\r\n"
-)
+_CLOSE = b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + _CLOSE
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\n" + _CLOSE
+_TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n" + _CLOSE
 _UNLIMITED = 1 << 62
+_MOST_FILES = 1 << 18
 _RESTART_PAUSE_SECONDS = 0.5
 _WATCH_SECONDS = 0.5
 
@@ -80,7 +84,12 @@ def serve(
 
 
 class HttpServer(tornado.httpserver.HTTPServer):
-    """Refuses too large an address and headers (RFC 6585, 5); Tornado would only hang up."""
+    """Refuses too large an address and headers (RFC 6585, 5); Tornado would only hang up.
+
+    It also watches how its clients get on.
+    """
+
+    clients: Clients
 
     def handle_stream(self, stream: IOStream, address: tuple[object, ...]) -> None:
         """Serve one connection."""
@@ -88,33 +97,94 @@ class HttpServer(tornado.httpserver.HTTPServer):
 
         def close(exc_info: Any = False) -> None:  # noqa: FBT002  Tornado's own
             if isinstance(exc_info, UnsatisfiableReadError) and not stream.closed():
-                spawn(_refuse(stream.socket.dup()))
+                spawn(_refuse(stream.socket.dup(), _TOO_LARGE))
             hang_up(exc_info)
 
         stream.close = close  # type: ignore[method-assign]
-        super().handle_stream(stream, address)
+        if self.clients.add(stream):
+            super().handle_stream(stream, address)
+        else:
+            # Whoever opens thousands does not get the time to read it.
+            with contextlib.suppress(OSError):
+                stream.socket.send(_TOO_MANY)
+            stream.close()
+
+    def start_request(
+        self, server_conn: object, request_conn: httputil.HTTPConnection
+    ) -> httputil.HTTPMessageDelegate:
+        """Take a request: Tornado calls this before each arrives."""
+        behind = super().start_request(server_conn, request_conn)
+        client = self.clients.get(server_conn.stream)  # type: ignore[attr-defined]
+        if client is None:
+            return behind
+        if self.conn_params.no_keep_alive and client.phase is Phase.ANSWER:
+            server_conn.stream.close()  # type: ignore[attr-defined]
+        return client.taking(behind)
+
+    def on_close(self, server_conn: object) -> None:
+        """Forget a connection: Tornado calls this at its end."""
+        super().on_close(server_conn)
+        self.clients.remove(server_conn.stream)  # type: ignore[attr-defined]
+
+    async def finish(self, requests: RequestsUnderWay) -> None:
+        """Take no more connections, and close each once its request is answered to the end."""
+        self.stop()
+        self.conn_params.no_keep_alive = True
+        requests.is_ending = True
+        self.clients.close(Phase.IDLE)
+        await requests.finished()
+        # What was accepted just before had until now to send its request.
+        self.clients.close(Phase.IDLE, Phase.HEADERS)
+        await self.clients.gone()
 
 
-async def _refuse(connection: socket.socket) -> None:
+def _cut_off(client: Client) -> None:
+    """Hang up on a client that is too slow."""
+    if client.phase is Phase.ANSWER:
+        client.abort()
+    else:
+        _hang_up(client.stream, _TOO_SLOW)
+
+
+def _hang_up(stream: IOStream, answer: bytes) -> None:
+    if not stream.closed():
+        spawn(_refuse(stream.socket.dup(), answer))
+        stream.close()
+
+
+async def _refuse(connection: socket.socket, answer: bytes) -> None:
     """Answer, and let the client read it: what still arrives would reset the connection."""
     loop = asyncio.get_running_loop()
     with connection, contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
-            await loop.sock_sendall(connection, _TOO_LARGE)
+            await loop.sock_sendall(connection, answer)
             connection.shutdown(socket.SHUT_WR)
             while await loop.sock_recv(connection, MOST_HEADER_BYTES):
                 pass
 
 
-def make_http_server(app: Application) -> tornado.httpserver.HTTPServer:
+def make_http_server(app: Application) -> HttpServer:
     """Make the server of an application; it listens on nothing yet."""
-    return HttpServer(
+    server = HttpServer(
         app,
         max_header_size=MOST_HEADER_BYTES,
         # Each body has its own limit, which its handler knows (handlers/bodies.py).
         max_body_size=_UNLIMITED,
         idle_connection_timeout=75,
     )
+    settings = app.services.settings
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # An upload needs a second one, for its spool file.
+    most = min(settings.max_connections, files // 2)
+    server.clients = Clients(settings.client_timeout_seconds, most, _cut_off)
+    return server
+
+
+def _allow_files() -> None:
+    """Let the process open as many files as its user may."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = _MOST_FILES if most == resource.RLIM_INFINITY else min(most, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
 
 
 async def _serve(
@@ -124,14 +194,14 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    _allow_files()
     app = make_app(settings)
     server = make_http_server(app)
     server.add_sockets(sockets)
     app.start()
     ready()
     await stop.wait()
-    server.stop()
-    await _within(GRACE_SECONDS, app.finish_requests())
+    await _within(GRACE_SECONDS, server.finish(app.requests))
     await _within(CLOSE_SECONDS, server.close_all_connections())
     await _give_up_the_rest()
     await _within(CLOSE_SECONDS, app.close())

@@ -88,6 +88,23 @@ class Settings(BaseSettings):
         description="Longest time for a request, its waiting for others of the same caller "
         "included; files take as long as they take.",
     )
+    client_timeout_seconds: float = Field(
+        15,
+        ge=1,
+        le=600,
+        description="Longest time for a request's headers; of its body and of the reading of the "
+        "answer at least 500 bytes a second must have moved in each such time.",
+    )
+    max_connections: int = Field(
+        2000,
+        ge=10,
+        le=100_000,
+        description="Open connections of each API process; beyond them the one that is idle for "
+        "longest is closed. Half of the files that the process may open are the most.",
+    )
+    idempotency_hours: int = Field(
+        24, ge=1, le=720, description="How long the answer to an `Idempotency-Key` is kept."
+    )
     response_cache_megabytes: int = Field(
         16,
         ge=0,

@@ -162,6 +162,9 @@ class ObjectStore:
         with _translated():
             response = self._client.get_object(self.bucket, name, offset=start, length=length)
             try:
+                if response.length_remaining is None and not response.chunked:
+                    # Its headers broke off, so nobody could tell that its content does.
+                    raise UnavailableError
                 yield from response.stream(CHUNK_BYTES)
             finally:
                 response.close()
@@ -183,7 +186,8 @@ class Storage:
         self.store = ObjectStore(settings)
         fallback = fallback_place(settings)
         self._stores = [self.store, *([ObjectStore(fallback)] if fallback else [])]
-        self._threads = Threads(THREADS, "storage")
+        # While the store is silent, its threads all wait for it.
+        self._threads = Threads(THREADS, "storage", settings.request_timeout_seconds)
 
     async def check(self) -> None:
         """Raise UnavailableError unless the bucket can be used."""
@@ -227,7 +231,8 @@ class Storage:
             store.close()
 
     async def _run(self, call: Callable[..., Result], *arguments: object) -> Result:
-        return await self._threads.run(call, *arguments)
+        with _translated():
+            return await self._threads.run(call, *arguments)
 
 
 @contextlib.contextmanager

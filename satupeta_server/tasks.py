@@ -30,11 +30,13 @@ class Threads:
     """A bounded pool of threads for calls that block.
 
     Those of concurrent.futures are joined when the process ends, so a server that never answers
-    would hold up the end; these are not.
+    would hold up the end; these are not. A call that finds no free thread within ``patience``
+    seconds is given up.
     """
 
-    def __init__(self, number: int, name: str) -> None:
+    def __init__(self, number: int, name: str, patience: float | None = None) -> None:
         self._number = number
+        self._patience = patience
         self._name = name
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._started: list[threading.Thread] = []
@@ -43,7 +45,8 @@ class Threads:
     async def run(self, call: Callable[..., Result], *arguments: object) -> Result:
         """Call in a thread, once one is free, and give the result.
 
-        Raises CancelledError after the end, when nobody is left who could be answered.
+        Raises TimeoutError when none becomes free in time, and CancelledError after the end, when
+        nobody is left who could be answered.
         """
         if self._is_closed:
             raise asyncio.CancelledError
@@ -51,7 +54,19 @@ class Threads:
         self._calls.put(lambda: _fulfil(future, call, *arguments))
         if len(self._started) < self._number:
             self._start_one()
-        return await asyncio.wrap_future(future)
+        if self._patience is None:
+            return await asyncio.wrap_future(future)
+        # One that has begun can no longer be cancelled so.
+        giving_up = asyncio.get_running_loop().call_later(self._patience, future.cancel)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise TimeoutError from None
+        finally:
+            giving_up.cancel()
 
     def close(self) -> None:
         """End each thread once its call is done; what waits for a thread is never called."""

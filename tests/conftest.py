@@ -34,6 +34,7 @@ from satupeta_server.settings import Settings, load_settings
 from satupeta_server.storage import ObjectStore
 from tests import leaks
 from tests.leaks import pytest_runtest_makereport  # noqa: F401  a hook of all tests
+from tests.rows import State, reading_state
 from tests.serving import Start, starting
 from tests.world import World, make_world
 
@@ -243,6 +244,13 @@ def app(settings: Settings, io_loop: AsyncIOLoop) -> Iterator[Application]:
 
 
 @pytest.fixture
+def state(settings: Settings) -> Iterator[State]:
+    """Gives what tells of every row of the database that was written, changed or removed."""
+    with reading_state(settings) as read:
+        yield read
+
+
+@pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts ``satupeta serve`` on settings; at the end none of it stays."""
     with starting(tmp_path) as begin:
@@ -348,11 +356,12 @@ class Api:
         fields: dict[str, str] | None = None,
         part: str = "file",
         path: str = "/files",
+        headers: dict[str, str] | None = None,
     ) -> Answer:
         """Send a file as the portal's upload widget does."""
         files = {part: (name, content, content_type)}
-        headers, body = multipart(fields or {}, files)
-        return await self.post(path, user=user, headers=headers, body=body)
+        kind, body = multipart(fields or {}, files)
+        return await self.post(path, user=user, headers={**kind, **(headers or {})}, body=body)
 
     async def make_mapset(self, user: str = "pengelola", **changes: Any) -> dict[str, Any]:
         """Create a mapset as the portal's wizard does, and give it."""

@@ -96,7 +96,7 @@ def starting(folder: Path) -> Iterator[Start]:
     started: list[Served] = []
 
     def begin(settings: Settings, **others: str) -> Served:
-        said, port = folder / f"said-{len(started)}", free_port()
+        said, port = folder / f"said-{len(started)}", int(others.pop("PORT", free_port()))
         with said.open("wb") as output:
             process = subprocess.Popen(
                 [*SATUPETA, "serve"],

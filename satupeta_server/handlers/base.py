@@ -26,7 +26,7 @@ from satupeta_server.errors import (
     UnsupportedTypeError,
     invalid,
 )
-from satupeta_server.handlers.bodies import BodyReader, JsonReader
+from satupeta_server.handlers.bodies import BodyReader, IgnoringReader, JsonReader
 from satupeta_server.handlers.headers import origin_headers, request_id_of
 from satupeta_server.handlers.kept import OF_CONTENT, Answer
 from satupeta_server.handlers.refusing import RefusingHandler
@@ -50,6 +50,8 @@ ALLOWED_HEADERS = (
 )
 PREFLIGHT_SECONDS = 7200
 RETRY_AFTER_SECONDS = 5
+GIVE_UP_SECONDS = 1
+"""How long a read goes on whose client has gone."""
 
 _ENTITY_TAG = re.compile(r'(?:W/)?"?(\d+)(?:-[0-9a-f]*)?"?')
 
@@ -78,6 +80,8 @@ class RequestsUnderWay:
         self._handlers: set[RequestHandler] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self.is_ending = False
+        """Whether the process ends once they are answered."""
 
     def begin(self, handler: RequestHandler) -> None:
         """Note a request that has begun."""
@@ -102,13 +106,15 @@ class BaseHandler(RefusingHandler):
     caller: Caller = Caller()
     request_id: str = ""
     is_client_gone = False
+    deadline: asyncio.Timeout | None = None
+    """Of what is under way for the request, while it is."""
 
     def initialize(self, services: "Services", access: Access, **options: Any) -> None:
         """Take the route's part; Tornado calls this before anything else."""
         self.services = services
         self.access = access
         self.options_of_route = options
-        self.reader: BodyReader | None = None
+        self.reader: BodyReader = IgnoringReader(services.settings.max_body_size)
         self._revision: int | None = None
         self._version: int | None = None
         self._tag: str | None = None
@@ -143,7 +149,7 @@ class BaseHandler(RefusingHandler):
             self.services.sessions.follow(self.caller, is_read=self._is_read)
         if self.request.method in ("POST", "PATCH"):
             self.reader = self.make_reader()
-            self.reader.check_length(self.content_length())
+        self.reader.check_length(self.content_length())
 
     async def _find_caller(self, permission: str) -> None:
         address, token = self.request.remote_ip, self.bearer_token()
@@ -215,7 +221,7 @@ class BaseHandler(RefusingHandler):
     def data_received(self, chunk: bytes) -> None:
         """Take a piece of the body; a bad one is answered at once, not when it has arrived."""
         super().data_received(chunk)
-        if self.reader is None or self.is_refused:
+        if self.is_refused:
             return
         try:
             self.reader.feed(chunk)
@@ -238,16 +244,26 @@ class BaseHandler(RefusingHandler):
     def on_finish(self) -> None:
         """Let go of the body."""
         self.settings["requests"].end(self)
-        if self.reader is not None:
-            self.reader.close()
+        self.reader.close()
 
     def on_connection_close(self) -> None:
         """Let go of a body that will never be whole."""
         super().on_connection_close()
         self.is_client_gone = True
+        self._give_up_soon()
         self.settings["requests"].end(self)
-        if self.reader is not None:
-            self.reader.close()
+        self.reader.close()
+
+    def _give_up_soon(self) -> None:
+        """Let a read that nobody waits for any more end; what is written, is to its end.
+
+        Not at once: each statement that is given up costs its connection, so who comes and goes
+        all the time would use up those of the server.
+        """
+        if self.deadline is None or not self._is_read or self.deadline.expired():
+            return
+        soon = asyncio.get_running_loop().time() + GIVE_UP_SECONDS
+        self.deadline.reschedule(min(soon, self.deadline.when() or soon))
 
     # Parameters
 

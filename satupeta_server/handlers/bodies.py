@@ -67,17 +67,12 @@ class _Limited:
         """Nothing is kept outside memory."""
 
 
-class IgnoringReader:
+class IgnoringReader(_Limited):
     """A body that nobody asks for; it may be anything, and nothing of it is kept."""
 
-    def check_length(self, length: int) -> None:
-        """Any will do."""
-
     def feed(self, chunk: bytes) -> None:
-        """Let a piece go by."""
-
-    def close(self) -> None:
-        """There is nothing to let go of."""
+        """Let a piece go by; raises TooLargeError."""
+        self.count(chunk)
 
 
 class JsonReader(_Limited):
@@ -91,6 +86,11 @@ class JsonReader(_Limited):
         """Keep a piece; raises TooLargeError."""
         self.count(chunk)
         self._content += chunk
+
+    @property
+    def digest(self) -> bytes:
+        """Tell one body from another (SHA-256)."""
+        return hashlib.sha256(self._content).digest()
 
     def value(self) -> dict[str, Any]:
         """Parse it all; raises BadRequestError for what is no JSON, InvalidError for no object."""
@@ -144,6 +144,12 @@ class MultipartReader(_Limited):
             raise BadRequestError("malformed_multipart") from None
         except OSError:
             raise UnavailableError from None
+
+    @property
+    def digest(self) -> bytes:
+        """Tell one form from another (SHA-256), whatever its boundary is."""
+        parts = [sorted(self.fields.items()), self._file_name, self._digest.hexdigest()]
+        return hashlib.sha256(orjson.dumps(parts)).digest()
 
     def form(self) -> dict[str, str]:
         """Give the fields; raises BadRequestError when the body ended too early."""

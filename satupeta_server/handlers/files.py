@@ -4,10 +4,13 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+from tornado.iostream import StreamClosedError
+
 from satupeta_server.errors import RangeNotSatisfiableError
 from satupeta_server.handlers.base import BaseHandler
 from satupeta_server.handlers.bodies import BodyReader, MultipartReader
-from satupeta_server.handlers.waiting import in_turn
+from satupeta_server.handlers.repeating import attempt_of
+from satupeta_server.handlers.waiting import give_up, in_turn
 from satupeta_server.models.files import File
 from satupeta_server.schemas.files import UPLOAD_FORM
 
@@ -31,7 +34,8 @@ class UploadHandler(BaseHandler):
         reader = self.arrived(MultipartReader)
         values = UPLOAD_FORM.for_create(reader.form())
         upload = reader.upload(values.get("description"))
-        self.write_document(await self.services.files.upload(self.caller, upload), 201)
+        attempt = attempt_of(self, reader)
+        self.write_document(await self.services.files.upload(self.caller, upload, attempt), 201)
 
 
 class FileHandler(BaseHandler):
@@ -70,6 +74,8 @@ class DownloadHandler(BaseHandler):
             async for chunk in content:
                 self.write(chunk)
                 await self.flush()
+        except StreamClosedError:
+            give_up(self)
         finally:
             await content.aclose()  # type: ignore[attr-defined]
 

@@ -18,6 +18,8 @@ class ReadyHandler(BaseHandler):
     async def get(self) -> None:
         """Answer 200 when all that the process needs answers, else 503 and which does not."""
         checks = await self.services.health.check()
+        if self.settings["requests"].is_ending:
+            checks["process"] = False
         is_ready = all(checks.values())
         self.set_header("Cache-Control", "no-store")
         if not is_ready:

@@ -48,8 +48,8 @@ class LogoutHandler(BaseHandler):
     """``/auth/logout``: succeeds whatever it is sent (contract, 3.4)."""
 
     def make_reader(self) -> BodyReader:
-        """Throw the body away, whatever it is."""
-        return IgnoringReader()
+        """Throw the body away, whatever it is, unless it has no end."""
+        return IgnoringReader(self.services.settings.max_upload_size)
 
     async def post(self) -> None:
         """End the session of the token, where there is one."""

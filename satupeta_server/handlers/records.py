@@ -1,10 +1,12 @@
 """The list and the single record of plain resources."""
 
+import functools
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from satupeta_server.errors import NotAuthenticatedError
 from satupeta_server.handlers.base import BaseHandler
+from satupeta_server.handlers.repeating import created_once
 from satupeta_server.handlers.waiting import in_turn
 from satupeta_server.schemas.base import Form
 from satupeta_server.services.records import Page
@@ -59,7 +61,8 @@ class CollectionHandler(RecordHandler):
     async def post(self) -> None:
         """Create a record."""
         values = self.form("form").for_create(self.json_body())
-        self.write_document(await self.service.create(self.caller, values), 201)
+        create = functools.partial(self.service.create, self.caller, values)
+        self.write_document(await created_once(self, create), 201)
 
 
 class ItemHandler(RecordHandler):

@@ -12,6 +12,7 @@ from tornado import iostream
 from tornado.web import RequestHandler
 
 LINGER_SECONDS = 2
+_MOST_DIGITS = 25
 
 
 class RefusingHandler(RequestHandler):
@@ -28,7 +29,10 @@ class RefusingHandler(RequestHandler):
     def content_length(self) -> int:
         """Give the announced length of the body in bytes, 0 where there is none."""
         length = self.request.headers.get("Content-Length", "")
-        return int(length) if length.isascii() and length.isdigit() else 0
+        if not (length.isascii() and length.isdigit()):
+            return 0
+        # Python reads no number of thousands of digits.
+        return int(length.lstrip("0")[:_MOST_DIGITS] or 0)
 
     def data_received(self, chunk: bytes) -> None:
         """Count what has arrived."""
@@ -42,6 +46,9 @@ class RefusingHandler(RequestHandler):
             self._close_connection()
             return finished
         if self.get_status() < 400 or not self._is_body_arriving():
+            if not self._has_arrived():
+                # Tornado closes then, and a client that is not told sends its next request there.
+                self.set_header("Connection", "close")
             return super().finish(chunk)
         if chunk is not None:
             self.write(chunk)
@@ -64,6 +71,10 @@ class RefusingHandler(RequestHandler):
     def _is_body_arriving(self) -> bool:
         is_chunked = "Transfer-Encoding" in self.request.headers
         return is_chunked or self._received < self.content_length()
+
+    def _has_arrived(self) -> bool:
+        body = getattr(self.request, "_body_future", None)
+        return body is None or body.done()
 
     def _close_connection(self) -> None:
         stream = getattr(self.request.connection, "stream", None)

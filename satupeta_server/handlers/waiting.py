@@ -3,7 +3,7 @@
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from tornado.web import Finish
 
@@ -14,6 +14,12 @@ CLIENT_HAS_GONE = 499
 """What the log says of a request whose client did not wait for its turn; nobody gets it."""
 
 Method = Callable[..., Awaitable[None]]
+
+
+def give_up(handler: BaseHandler) -> NoReturn:
+    """End a request whose client has gone."""
+    handler.set_status(CLIENT_HAS_GONE, "Client Closed Request")
+    raise Finish
 
 
 def in_turn(method: Method) -> Method:
@@ -28,13 +34,19 @@ def in_turn(method: Method) -> Method:
         seconds = self.services.settings.request_timeout_seconds
         caller = self.caller.user_id or self.caller.address
         try:
-            async with asyncio.timeout(seconds), self.settings["turns"].take(caller):
+            async with (
+                asyncio.timeout(seconds) as self.deadline,
+                self.settings["turns"].take(caller),
+            ):
                 if self.is_client_gone:
-                    self.set_status(CLIENT_HAS_GONE, "Client Closed Request")
-                    raise Finish
+                    give_up(self)
                 if not self.write_kept():
                     await method(self, *path)
         except TimeoutError:
+            if self.is_client_gone:
+                give_up(self)
             raise UnavailableError from None
+        finally:
+            self.deadline = None
 
     return waiting

@@ -69,6 +69,7 @@ _STEPS = (
     Step("users", _APART, is_preparing=True),
     Step("users", _USERS),
     Step("sessions", "DELETE FROM sessions"),
+    Step("idempotency_keys", "DELETE FROM idempotency_keys"),
     Step("password_resets", "DELETE FROM password_resets"),
     Step("login_failures", "DELETE FROM login_failures"),
     Step(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import peewee
-from peewee import SQL, fn
+from peewee import SQL, Case, NodeList, fn
 
 Schema = Mapping[str, Any]
 
@@ -121,6 +121,24 @@ def number(column: str, *, null: bool = False) -> Member:
 def moment(column: str, *, null: bool = False) -> Member:
     """A date and time with its offset (RFC 3339)."""
     return _plain(column, {"type": "string", "format": "date-time"}, null=null)
+
+
+def old_moment(column: str) -> Member:
+    """A date and time of any age, or null; in UTC where its offset would have seconds.
+
+    Before there were time zones each place had the time of its sun. RFC 3339 knows no such
+    offset, and browsers do not read it.
+    """
+
+    def expression(source: Any) -> Any:
+        value = getattr(source, column)
+        zone = SQL("'UTC'")
+        utc = fn.to_char(fn.timezone(zone, value), SQL("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
+        offset = fn.extract(NodeList((SQL("timezone FROM"), value)))
+        has_seconds = fn.mod(offset, SQL("60")) != SQL("0")
+        return Case(None, [(has_seconds, fn.to_json(utc))], fn.to_json(value))
+
+    return Member(expression, nullable({"type": "string", "format": "date-time"}))
 
 
 def day(column: str, *, null: bool = False) -> Member:

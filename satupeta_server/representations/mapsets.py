@@ -28,7 +28,7 @@ from satupeta_server.representations.base import (
     choice,
     embedded,
     identifier,
-    moment,
+    old_moment,
     text,
     text_or_empty,
 )
@@ -102,8 +102,8 @@ MAPSET = Representation(
         "sources": Member(
             _sources, {"type": "array", "items": dict(MAP_SOURCE_EMBEDDED.reference())}
         ),
-        "temporal_start": moment("temporal_start", null=True),
-        "temporal_end": moment("temporal_end", null=True),
+        "temporal_start": old_moment("temporal_start"),
+        "temporal_end": old_moment("temporal_end"),
         "bounding_box": Member(
             _bounding_box,
             {

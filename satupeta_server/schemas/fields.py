@@ -112,7 +112,7 @@ def bounding_box(**meta: Any) -> Rules:
 
 
 def username() -> Rules:
-    """A name to log in with, in Unicode's compatibility form (NFKC), without white space."""
+    """A name to log in with: NFKC, without white space, and in Latin letters or in others."""
     return text(
         required=True, longest=150, check=_check_username, convert=_as_username, example="budi"
     )
@@ -165,6 +165,11 @@ def _check_region_code(field: str, value: Any, report: Report) -> None:
 
 def _check_username(field: str, value: Any, report: Report) -> None:
     if any(character.isspace() or not character.isprintable() for character in value):
+        report(field, "wrong_form")
+    # Latin letters among which others stand that look like them: a second "budi" with a
+    # Cyrillic letter in it.
+    scripts = {unicodedata.name(one, "").partition(" ")[0] for one in value if one.isalpha()}
+    if "LATIN" in scripts and len(scripts) > 1:
         report(field, "wrong_form")
 
 

@@ -15,6 +15,7 @@ from satupeta_server.services.mapsets import MapsetService
 from satupeta_server.services.news import NewsService
 from satupeta_server.services.organizations import OrganizationService
 from satupeta_server.services.regionals import RegionalService
+from satupeta_server.services.repeats import RepeatService
 from satupeta_server.services.roles import RoleService
 from satupeta_server.services.search import SearchService
 from satupeta_server.services.sessions import SessionService
@@ -46,6 +47,7 @@ class Services:
     histories: HistoryService
     news: NewsService
     files: FileService
+    repeats: RepeatService
     search: SearchService
     suggestions: SuggestionService
 
@@ -79,6 +81,7 @@ def make_services(settings: Settings, storage: Storage) -> Services:
         histories=HistoryService(settings),
         news=NewsService(settings),
         files=FileService(settings, storage),
+        repeats=RepeatService(settings),
         search=SearchService(searched),
         suggestions=SuggestionService(searched),
     )

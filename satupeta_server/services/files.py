@@ -1,6 +1,7 @@
 """Uploaded files: proven, stored, and only then recorded."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from satupeta_server.errors import ConflictError, ForbiddenError, NotFoundError, invalid
+from satupeta_server.errors import AppError, ConflictError, ForbiddenError, NotFoundError, invalid
 from satupeta_server.models.base import new_id, now
 from satupeta_server.models.categories import Category
 from satupeta_server.models.files import File
@@ -20,6 +21,7 @@ from satupeta_server.queries.listing import Listing
 from satupeta_server.representations.files import FILE
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.records import Document, RecordService, Resource
+from satupeta_server.services.repeats import Attempt, RepeatService
 from satupeta_server.services.uploads import inspect
 from satupeta_server.settings import Settings
 from satupeta_server.storage import Storage
@@ -55,6 +57,7 @@ class FileService(RecordService):
     def __init__(self, settings: Settings, storage: Storage) -> None:
         super().__init__(settings)
         self.storage = storage
+        self.repeats = RepeatService(settings)
 
     @property
     def write_permission(self) -> str:
@@ -66,14 +69,29 @@ class FileService(RecordService):
         caller.scope("files:download")
         return File.living(source)
 
-    async def upload(self, caller: Caller, upload: Upload) -> Document:
-        """Check, store and record a file, in this order.
+    async def upload(
+        self, caller: Caller, upload: Upload, attempt: Attempt | None = None
+    ) -> Document:
+        """Check, store and record a file, in this order, and once for all attempts with a key.
 
         A crash in between leaves an object without a row, never a row without its object.
         Raises UnsupportedTypeError or InvalidError for what the file is, and UnavailableError
         when the store or the database does not answer.
         """
+        caller.scope("files:upload")
+        found = await self.repeats.find(caller, attempt)
+        if found is not None:
+            return found
         row = await self.stored(caller, upload, new_id())
+        document = await self.repeats.once(caller, attempt, lambda: self.recorded(row))
+        if str(row.id) not in document.json:
+            # Another attempt came first; nobody waits for what cannot be removed now.
+            with contextlib.suppress(AppError):
+                await self.storage.remove(str(row.object_name))
+        return document
+
+    async def recorded(self, row: File) -> Document:
+        """Save the row of a file whose object is stored."""
         await row.aio_save(force_insert=True)
         return await self.document(row.id)
 

@@ -25,9 +25,18 @@ class HealthService:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self._migrations = migration_names()
+        self._under_way: asyncio.Task[dict[str, bool]] | None = None
 
     async def check(self) -> dict[str, bool]:
-        """Tell of each part whether it answers within the time limit."""
+        """Tell of each part whether it answers within the time limit.
+
+        Who asks while others do shares their check, so that nobody makes it fail by asking much.
+        """
+        if self._under_way is None or self._under_way.done():
+            self._under_way = spawn(self._check())
+        return dict(await asyncio.shield(self._under_way))
+
+    async def _check(self) -> dict[str, bool]:
         checks = {
             "database": self._database(),
             "storage": self.storage.check(),

@@ -1,14 +1,16 @@
 """Cells that a spreadsheet would run as a formula, made harmless in a way that can be undone.
 
-A spreadsheet takes a cell of CSV that begins with one of ``= + - @``, a tab or a line end as a
-formula. An apostrophe before it makes it text. Text that already has apostrophes before such a
-character gets one more, so that taking one away always gives back what was there.
+A spreadsheet takes a cell of CSV that begins with one of ``= + - @``, full-width ones too, a tab
+or a line end as a formula. An apostrophe before it makes it text. Text that already has
+apostrophes before such a character gets one more, so that taking one away always gives back what
+was there.
 """
 
 import re
 
-_DANGEROUS = re.compile(r"'*[=+\-@\t\r\n]")
-_ESCAPED = re.compile(r"'+[=+\-@\t\r\n]")
+_SIGNS = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+_DANGEROUS = re.compile(f"'*{_SIGNS}")
+_ESCAPED = re.compile(f"'+{_SIGNS}")
 
 
 def escaped(text: str) -> str:

@@ -1,6 +1,8 @@
 """Mapsets over the API: contract 6.1, 10 and 14."""
 
 import asyncio
+import datetime
+import re
 from typing import Any
 
 import pytest
@@ -265,6 +267,24 @@ async def test_the_bounding_box_follows_the_layer_unless_it_was_given(api: Api) 
     assert kept.json["bounding_box"] == [1, 2, 3, 4]
     wrong = await api.patch(path, user="pengelola", json_body={"bounding_box": [0, 9, 1, -9]})
     assert list(wrong.json["errors"]) == ["bounding_box"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("1867-08-10T00:00:00Z", "1867-08-10T00:00:00.000000Z"),
+        ("1867-08-10T00:00:00.25+07:00", "1867-08-09T17:00:00.250000Z"),
+        ("1923-12-31T17:00:00Z", "1924-01-01T00:20:00.000000+07:20"),
+    ],
+)
+async def test_a_time_before_there_were_time_zones_has_an_offset_that_browsers_read(
+    api: Api, sent: str, shown: str
+) -> None:
+    mapset = await api.make_mapset(temporal_start=sent)
+    moment = datetime.datetime.fromisoformat(mapset["temporal_start"])
+    assert moment == datetime.datetime.fromisoformat(shown)
+    assert str(moment.utcoffset()) == str(datetime.datetime.fromisoformat(shown).utcoffset())
+    assert re.fullmatch(r"[0-9T:.-]+(Z|[+-][0-9]{2}:[0-9]{2})", mapset["temporal_start"])
 
 
 async def test_the_time_of_a_mapset_does_not_end_before_it_starts(api: Api) -> None:

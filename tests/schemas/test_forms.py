@@ -264,7 +264,9 @@ def test_a_username_has_one_form(sent: str, read: str) -> None:
     assert USER_FORM.for_update({"username": sent})["username"] == read
 
 
-@pytest.mark.parametrize("sent", ["budi santoso", "budi\u00a0s", "bu\u200bdi", "\u00a8", "a\tb", 5])
+@pytest.mark.parametrize(
+    "sent", ["budi santoso", "budi\u00a0s", "bu\u200bdi", "\u00a8", "a\tb", 5, "bud\u0456"]
+)
 def test_a_username_that_could_be_mistaken_is_refused(sent: Any) -> None:
     with pytest.raises(InvalidError):
         USER_FORM.for_update({"username": sent})
