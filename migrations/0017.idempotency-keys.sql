@@ -1,4 +1,4 @@
--- depends: 0013.suggest
+-- depends: 0015.trash
 
 CREATE TABLE idempotency_keys (
     user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,

@@ -28,6 +28,11 @@ def listing_options(command: Function) -> Function:
     return command
 
 
+def as_json(value: object) -> str:
+    """Write a value as JSON, as people like to read it."""
+    return json.dumps(value, default=_plain, ensure_ascii=False, indent=2)
+
+
 def write_listing(
     rows: Iterable[Row], columns: Sequence[str], form: str | None, *, hint: str = ""
 ) -> None:
@@ -36,7 +41,7 @@ def write_listing(
     ``hint`` is told to people, on standard error, when there are no rows.
     """
     if form == "json":
-        click.echo(json.dumps(list(rows), default=_plain, ensure_ascii=False, indent=2))
+        click.echo(as_json(list(rows)))
     elif form == "jsonl":
         for row in rows:
             click.echo(json.dumps(row, default=_plain, ensure_ascii=False))

@@ -96,6 +96,10 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
         "Ini administrator aktif terakhir; angkat administrator lain dahulu.",
         "This is the last active administrator; appoint another one first.",
     ),
+    "references_deleted": (
+        "Data ini merujuk data yang telah dihapus; pulihkan data itu terlebih dahulu.",
+        "This refers to what has been deleted; restore that first.",
+    ),
     "file_in_use": (
         "Berkas masih dipakai dan tidak dapat dihapus.",
         "The file is in use and cannot be deleted.",

@@ -1,6 +1,7 @@
 """The API's document (OpenAPI 3.1.0), made from the routes, forms and representations."""
 
 import http
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -47,6 +48,12 @@ _ID = {
     "in": "path",
     "required": True,
     "schema": {"type": "string", "format": "uuid"},
+}
+_REVISION = {
+    "name": "revision",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
 }
 EXAMPLE_CURSOR = (
     "1NaKsVsiY3JlYXRlZF9hdDpkZXNjIixbIjIwMjYtMDEtMzFUMDg6MDA6MDAuMTIzNDU2KzA3OjAwIiwi"
@@ -124,7 +131,8 @@ def _operation(route: Route, method: str, operation: Operation) -> dict[str, Any
 
 
 def _operation_id(route: Route, method: str) -> str:
-    words = route.path.replace("{id}", "by_id").replace(".", "_").replace("-", "_").split("/")
+    path = re.sub(r"\{(\w+)\}", r"by_\1", route.path)
+    words = path.replace(".", "_").replace("-", "_").split("/")
     return "_".join([method.lower(), *filter(None, words)])
 
 
@@ -145,11 +153,14 @@ def _security(permission: str) -> list[dict[str, list[str]]]:
 def _parameters(route: Route, method: str, operation: Operation) -> Iterator[dict[str, Any]]:
     if "{id}" in route.path:
         yield _ID
+    if "{revision}" in route.path:
+        yield _REVISION
     yield from (dict(parameter) for parameter in operation.query)
     if operation.is_list:
-        for name, schema, description in _LIST_PARAMETERS:
-            yield {"name": name, "in": "query", "schema": schema, "description": description}
         listing = _listing(route)
+        for name, schema, description in _LIST_PARAMETERS:
+            if name != "search" or listing.is_searchable:
+                yield {"name": name, "in": "query", "schema": schema, "description": description}
         sorts = [*listing.sorts, *listing.extra_sorts]
         yield {
             "name": "sort",
@@ -169,7 +180,7 @@ def _parameters(route: Route, method: str, operation: Operation) -> Iterator[dic
             f"by {', '.join(listing.filters)}; or a JSON list, see the docs.",
         }
         yield from _own_parameters(listing)
-    if method in ("PATCH", "DELETE") and 412 in operation.errors:
+    if 412 in operation.errors:
         yield {
             "name": "If-Match",
             "in": "header",
@@ -220,6 +231,8 @@ def _own_parameters(listing: Any) -> Iterator[dict[str, Any]]:
 def _listing(route: Route) -> Any:
     from satupeta_server.services import container  # noqa: PLC0415
 
+    if "listing" in route.options:
+        return route.options["listing"]
     annotations = container.Services.__annotations__
     return annotations[route.options["subject"]].resource.listing
 

@@ -1,5 +1,6 @@
 """The one table of path → handler, with what each method needs, takes and gives."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,18 @@ from satupeta_server.handlers.pages import (
     OpenApiHandler,
     PasswordResetPageHandler,
 )
+from satupeta_server.handlers.personal_data import (
+    ErasureHandler,
+    OwnDataHandler,
+    PersonalDataHandler,
+)
 from satupeta_server.handlers.records import CollectionHandler, ItemHandler
+from satupeta_server.handlers.revisions import (
+    ComparisonHandler,
+    RestoreRevisionHandler,
+    RevisionHandler,
+    RevisionsHandler,
+)
 from satupeta_server.handlers.search import (
     DEFAULT_HITS,
     DEFAULT_SUGGESTIONS,
@@ -32,6 +44,8 @@ from satupeta_server.handlers.search import (
     SearchHandler,
     SuggestHandler,
 )
+from satupeta_server.handlers.trash import DeletedHandler, RestoreHandler, TrashHandler
+from satupeta_server.queries.listing import LARGEST_OFFSET
 from satupeta_server.queries.vocabulary import LONGEST_QUERY
 from satupeta_server.representations.base import Representation, Schema
 from satupeta_server.representations.categories import CATEGORY
@@ -45,8 +59,10 @@ from satupeta_server.representations.mapsets import MAPSET
 from satupeta_server.representations.news import NEWS
 from satupeta_server.representations.organizations import ORGANIZATION
 from satupeta_server.representations.regionals import REGIONAL
+from satupeta_server.representations.revisions import COMPARISON, FULL_REVISION, REVISION
 from satupeta_server.representations.roles import ROLE
 from satupeta_server.representations.search import FOUND, SUGGESTED
+from satupeta_server.representations.trash import TRASH
 from satupeta_server.representations.users import ME, USER
 from satupeta_server.schemas.base import Form
 from satupeta_server.schemas.categories import CATEGORY_FORM
@@ -94,6 +110,34 @@ _HEALTH: Schema = {
         "checks": {"type": "object", "additionalProperties": {"enum": ["ok", "down"]}},
     },
 }
+_PAGE: tuple[Schema, ...] = tuple(
+    {
+        "name": name,
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 0, "maximum": LARGEST_OFFSET},
+        "description": description,
+    }
+    for name, description in (("limit", "Rows at most."), ("offset", "Rows to skip."))
+)
+_COMPARED: tuple[Schema, ...] = tuple(
+    {
+        "name": name,
+        "in": "query",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+        "description": description,
+    }
+    for name, description in (("from", "The one revision."), ("to", "The other."))
+)
+_PERSONAL_DATA: Schema = {
+    "type": "object",
+    "required": ["exported_at", "account"],
+    "properties": {
+        "exported_at": {"type": "string", "format": "date-time"},
+        "account": {"type": "object"},
+    },
+    "additionalProperties": {"type": "array", "items": {"type": "object"}},
+}
 _OK: Schema = {
     "type": "object",
     "required": ["message"],
@@ -139,7 +183,7 @@ class Route:
     @property
     def pattern(self) -> str:
         """The path as the regular expression that Tornado matches."""
-        return self.path.replace(".", r"\.").replace("{id}", "([^/]+)").replace("{file}", "([^/]+)")
+        return re.sub(r"\{\w+\}", "([^/]+)", self.path.replace(".", r"\."))
 
 
 def _read_only(subject: str, shape: Representation, noun: str) -> list[Route]:
@@ -194,6 +238,33 @@ def _resource(
     ]
 
 
+def _trash(subject: str, noun: str, permission: str) -> list[Route]:
+    """The deleted records of a resource, for whoever may delete them."""
+    deleted = TRASH[subject]
+    options = {"subject": subject, "listing": deleted.listing}
+    shape = deleted.representation.reference()
+    listed = Operation(
+        permission,
+        f"List deleted {subject.replace('_', ' ')}",
+        response=shape,
+        is_list=True,
+        errors=(422,),
+    )
+    one = Operation(permission, f"Get a deleted {noun}", response=shape, errors=(404,))
+    restore = Operation(
+        permission,
+        f"Restore a deleted {noun}",
+        response={"$ref": f"#/components/schemas/{shape['$ref'].rpartition('/Deleted')[2]}"},
+        errors=(404, 409, 412),
+    )
+    path = f"/trash/{subject}"
+    return [
+        Route(path, TrashHandler, {"GET": listed}, options),
+        Route(f"{path}/{{id}}", DeletedHandler, {"GET": one}, options),
+        Route(f"{path}/{{id}}/restore", RestoreHandler, {"POST": restore}, options),
+    ]
+
+
 def _asked(default: int, most: int, unit: str) -> tuple[Schema, ...]:
     """The parameters of a search."""
     return (
@@ -212,6 +283,18 @@ def _asked(default: int, most: int, unit: str) -> tuple[Schema, ...]:
             "description": f"{unit} at most; more than {most} are never given.",
         },
     )
+
+
+def _page_of(shape: Representation) -> Schema:
+    """A list that cannot be filtered or sorted."""
+    properties = {
+        "items": {"type": "array", "items": dict(shape.reference())},
+        "total": {"type": "integer"},
+        "limit": {"type": "integer"},
+        "offset": {"type": "integer"},
+        "has_more": {"type": "boolean"},
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def _a(noun: str) -> str:
@@ -288,6 +371,11 @@ ROUTES: tuple[Route, ...] = (
         {"change_form": ME_FORM},
     ),
     Route(
+        "/me/data",
+        OwnDataHandler,
+        {"GET": Operation("me:read", "Get all that is kept of oneself", response=_PERSONAL_DATA)},
+    ),
+    Route(
         "/mapsets/activation",
         ActivationHandler,
         {
@@ -301,6 +389,56 @@ ROUTES: tuple[Route, ...] = (
         },
     ),
     *_resource("mapsets", MAPSET, "mapset", MAPSET_FORM, MAPSET_CHANGE_FORM),
+    Route(
+        "/mapsets/{id}/revisions",
+        RevisionsHandler,
+        {
+            "GET": Operation(
+                "histories:read",
+                "List a mapset's revisions, the newest first",
+                response=_page_of(REVISION),
+                errors=(404, 422),
+                query=_PAGE,
+            )
+        },
+    ),
+    Route(
+        "/mapsets/{id}/revisions/compare",
+        ComparisonHandler,
+        {
+            "GET": Operation(
+                "histories:read",
+                "Compare two revisions of a mapset",
+                response=COMPARISON,
+                errors=(404, 422),
+                query=_COMPARED,
+            )
+        },
+    ),
+    Route(
+        "/mapsets/{id}/revisions/{revision}",
+        RevisionHandler,
+        {
+            "GET": Operation(
+                "histories:read",
+                "Get the full state that a revision left",
+                response=FULL_REVISION.reference(),
+                errors=(404,),
+            )
+        },
+    ),
+    Route(
+        "/mapsets/{id}/revisions/{revision}/restore",
+        RestoreRevisionHandler,
+        {
+            "POST": Operation(
+                "mapsets:write",
+                "Give a mapset the content of a revision",
+                response=MAPSET.reference(),
+                errors=(404, 409, 412, 422),
+            )
+        },
+    ),
     *_read_only("histories", HISTORY, "history entry"),
     *_resource("news", NEWS, "news article", NEWS_FORM),
     *_resource("organizations", ORGANIZATION, "organization", ORGANIZATION_FORM),
@@ -328,6 +466,30 @@ ROUTES: tuple[Route, ...] = (
         },
     ),
     *_resource("users", USER, "user", USER_FORM, USER_CHANGE_FORM),
+    Route(
+        "/users/{id}/data",
+        PersonalDataHandler,
+        {
+            "GET": Operation(
+                "users:export",
+                "Get all that is kept of a user; the reading is recorded",
+                response=_PERSONAL_DATA,
+                errors=(404,),
+            )
+        },
+    ),
+    Route(
+        "/users/{id}/erase",
+        ErasureHandler,
+        {
+            "POST": Operation(
+                "users:erase",
+                "Erase what tells of a user as a person, for good",
+                204,
+                errors=(404, 409),
+            )
+        },
+    ),
     *_read_only("roles", ROLE, "role"),
     Route(
         "/search",
@@ -390,6 +552,17 @@ ROUTES: tuple[Route, ...] = (
             )
         },
     ),
+    *_trash("mapsets", "mapset", "mapsets:write"),
+    *_trash("news", "news article", "news:write"),
+    *_trash("organizations", "organization", "organizations:write"),
+    *_trash("categories", "category", "categories:write"),
+    *_trash("classifications", "classification", "classifications:write"),
+    *_trash("map_projection_systems", "map projection system", "map_projection_systems:write"),
+    *_trash("regionals", "region", "regionals:write"),
+    *_trash("map_sources", "map source", "map_sources:write"),
+    *_trash("credentials", "credential", "credentials:write"),
+    *_trash("users", "user", "users:write"),
+    *_trash("files", "file", "files:delete"),
     Route(
         "/health/live", LiveHandler, {"GET": _public("Whether the process lives", response=_HEALTH)}
     ),

@@ -214,6 +214,13 @@ class Settings(BaseSettings):
     reverify_on_edit: bool = Field(
         default=False, description="An approved mapset that is edited returns to verification."
     )
+    trash_retention_days: int = Field(
+        90,
+        ge=0,
+        le=36_500,
+        description="Days after which `satupeta trash purge` removes a deleted record for good; "
+        "0 keeps all for ever.",
+    )
     timezone: str = Field("Asia/Jakarta", description="Time zone of the times in answers.")
 
     @field_validator("log_level", mode="before")

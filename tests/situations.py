@@ -31,6 +31,7 @@ HIDDEN: Answers = (404, 404, 200, 200, 200)
 STAFF: Answers = (401, 403, 200, 200, 200)
 NO_MANAGER: Answers = (401, 403, 403, 200, 200)
 ADMINISTRATORS: Answers = (401, 403, 403, 403, 200)
+NO_MANAGER_SEES: Answers = (401, 403, 404, 200, 200)
 NOBODY: Answers = (404, 404, 404, 404, 404)
 
 
@@ -125,6 +126,15 @@ def deleted(make: Make, subject: str) -> Make:
     return made
 
 
+def under(make: Make, path: str) -> Make:
+    """Makes a record and gives a path that leads on from it."""
+
+    async def made(api: Api) -> str:
+        return path.replace("{id}", await make(api))
+
+    return made
+
+
 def known(choose: Callable[[Api], Any]) -> Make:
     """Takes what is there already."""
 
@@ -166,6 +176,33 @@ def lookup(subject: str, read: Answers, inactive: Answers, write: Answers) -> di
         "active": Situation(record(subject), read, write),
         "inactive": Situation(record(subject, is_active=False), inactive, write),
         "deleted": Situation(deleted(record(subject), subject), gone, unwritable),
+    }
+
+
+def of_revisions(tail: str, *, is_restored: bool = False) -> dict[str, Situation]:
+    """What becomes of the revisions of a mapset."""
+    path = "/mapsets/{id}/revisions" + tail
+
+    def situation(make: Make, answers: Answers) -> Situation:
+        placed = under(make, path)
+        return Situation(placed, None, post=answers) if is_restored else Situation(placed, answers)
+
+    return {
+        "own": situation(mapset("own"), STAFF),
+        "another's, in verification": situation(mapset("other"), NO_MANAGER_SEES),
+        "another's, public": situation(mapset("other", is_public=True), NO_MANAGER_SEES),
+    }
+
+
+def of_trash(subject: str, cases: Mapping[str, tuple[Make, Answers]]) -> dict[str, Any]:
+    """What becomes of deleted records."""
+    made = {name: (deleted(make, subject), answers) for name, (make, answers) in cases.items()}
+    paths = f"/trash/{subject}/{{id}}", f"/trash/{subject}/{{id}}/restore"
+    return {
+        paths[0]: {name: Situation(make, answers) for name, (make, answers) in made.items()},
+        paths[1]: {
+            name: Situation(make, None, post=answers) for name, (make, answers) in made.items()
+        },
     }
 
 
@@ -247,6 +284,42 @@ SITUATIONS: Mapping[str, Mapping[str, Situation]] = {
         "any": Situation(upload("pengelola"), EVERYBODY),
         "deleted": Situation(deleted(upload("pengelola"), "files"), NOBODY),
     },
+    "/mapsets/{id}/revisions": of_revisions(""),
+    "/mapsets/{id}/revisions/compare": of_revisions("/compare?from=1&to=1"),
+    "/mapsets/{id}/revisions/{revision}": of_revisions("/1"),
+    "/mapsets/{id}/revisions/{revision}/restore": of_revisions("/1/restore", is_restored=True),
+    "/users/{id}/data": {
+        "somebody": Situation(user("data_viewer"), ADMINISTRATORS, is_recorded=True)
+    },
+    "/users/{id}/erase": {"somebody": Situation(user("data_viewer"), None, post=ADMINISTRATORS)},
+    **of_trash(
+        "mapsets",
+        {"own": (mapset("own"), STAFF), "another's": (mapset("other"), NO_MANAGER_SEES)},
+    ),
+    **of_trash("news", {"any": (record("news"), STAFF)}),
+    **of_trash("organizations", {"any": (record("organizations"), ADMINISTRATORS)}),
+    **of_trash("categories", {"any": (record("categories"), ADMINISTRATORS)}),
+    **of_trash("classifications", {"any": (record("classifications"), ADMINISTRATORS)}),
+    **of_trash(
+        "map_projection_systems", {"any": (record("map_projection_systems"), ADMINISTRATORS)}
+    ),
+    **of_trash("regionals", {"any": (record("regionals"), ADMINISTRATORS)}),
+    **of_trash("map_sources", {"any": (record("map_sources"), ADMINISTRATORS)}),
+    **of_trash("credentials", {"any": (record("credentials"), ADMINISTRATORS)}),
+    **of_trash(
+        "users",
+        {
+            "somebody": (user("data_viewer"), NO_MANAGER),
+            "an administrator": (user("administrator"), (401, 403, 403, 404, 200)),
+        },
+    ),
+    **of_trash(
+        "files",
+        {
+            "the manager's": (upload("pengelola"), (401, 403, 200, 404, 200)),
+            "another manager's": (upload("pengelola_lain"), (401, 403, 404, 404, 200)),
+        },
+    ),
 }
 ITEMS = [route for route in ROUTES if "{" in route.path and "{file}" not in route.path]
 

@@ -46,6 +46,12 @@ WRITERS = {
 OTHERS = {
     ("GET", "/me"): KNOWN,
     ("PATCH", "/me"): KNOWN,
+    ("GET", "/me/data"): KNOWN,
+    ("GET", "/users/{id}/data"): ADMINISTRATOR,
+    ("POST", "/users/{id}/erase"): ADMINISTRATOR,
+    ("GET", "/mapsets/{id}/revisions"): STAFF,
+    ("GET", "/mapsets/{id}/revisions/compare"): STAFF,
+    ("GET", "/mapsets/{id}/revisions/{revision}"): STAFF,
     ("PATCH", "/mapsets/activation"): STAFF,
     ("GET", "/credentials/{id}/decrypted"): ADMINISTRATOR,
     ("POST", "/files"): STAFF,
@@ -55,11 +61,18 @@ OTHERS = {
 PUBLIC = ("/", "/auth/", "/health/", "/docs", "/openapi.json")
 
 
+def filled(path: str) -> str:
+    """A path with something in each of its places."""
+    return path.format(id=UNKNOWN, file="style.css", revision=1)
+
+
 def expected(method: str, path: str) -> tuple[int, ...]:
     """Who is let in, by the contract."""
     if (method, path) in OTHERS:
         return OTHERS[(method, path)]
     subject = path.split("/")[1]
+    if subject == "trash":
+        return {**WRITERS, "files": STAFF}[path.split("/")[2]]
     if subject in READERS:
         return READERS[subject] if method == "GET" else WRITERS.get(subject, NOBODY)
     assert path == "/" or path.startswith(PUBLIC[1:]), f"{method} {path} is in no table"
@@ -70,7 +83,7 @@ async def test_every_route_lets_in_whom_the_contract_grants_it(api: Api) -> None
     for route in ROUTES:
         if route.path == "/auth/logout":
             continue  # It would end the sessions that the other cases use.
-        path = route.path.replace("{id}", UNKNOWN).replace("{file}", "style.css")
+        path = filled(route.path)
         for method in route.operations:
             for caller, granted in zip(CALLERS, expected(method, route.path), strict=True):
                 answer = await api.request(method, path, user=caller)
@@ -85,7 +98,7 @@ async def test_every_route_lets_in_whom_the_contract_grants_it(api: Api) -> None
 
 async def test_a_method_that_a_route_does_not_name_is_405(api: Api) -> None:
     for route in ROUTES:
-        path = route.path.replace("{id}", UNKNOWN).replace("{file}", "style.css")
+        path = filled(route.path)
         for method in {"GET", "POST", "PATCH", "DELETE", "PUT"} - set(route.operations):
             answer = await api.request(method, path, user="administrator")
             assert answer.status == 405, f"{method} {path}"

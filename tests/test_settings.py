@@ -145,6 +145,7 @@ IMPOSSIBLE: dict[str, list[str]] = {
     "FETCH_ALLOWED_NETWORKS": ["10.0.0.0/8", '["10.0.0.1/8"]', '["peta.example.org"]', '[""]'],
     "LIST_LIMIT": ["0", "100001"],
     "REVERIFY_ON_EDIT": ["x"],
+    "TRASH_RETENTION_DAYS": ["-1", "36501", "soon"],
     "TIMEZONE": ["Mars/Olympus", "../etc/passwd", "WIB"],
 }
 # Whether these are right only the network, the disk or the object store knows.

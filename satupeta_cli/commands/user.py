@@ -1,5 +1,6 @@
 """``satupeta user``: users, their passwords and their sessions."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,7 @@ from satupeta_cli.options import (
     read_password,
     yes_option,
 )
-from satupeta_cli.output import listing_options, write_listing, write_record
+from satupeta_cli.output import as_json, listing_options, write_listing, write_record
 from satupeta_cli.users import (
     checked_for_create,
     checked_for_update,
@@ -239,6 +240,78 @@ def delete(context: Context, user: str, *, yes: bool, dry_run: bool) -> None:
         return await records.delete(administration, users, found.id, dry_run=dry_run)
 
     records.tell(user, administer(context, work), dry_run=dry_run)
+
+
+@command.command("export-data")
+@click.argument("user")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), default="-")
+@click.pass_obj
+def export_data(context: Context, user: str, file: str) -> None:
+    """Write all that is kept of a person into FILE, as JSON; - is standard output.
+
+    The account, sessions with addresses, the audit log, histories and revisions, mapsets, uploads
+    and imports; of deleted users, too. That it was given out is recorded. Only its owner can read
+    a new file.
+
+    Example: satupeta user export-data viewer viewer.json
+    """
+
+    async def work(administration: Administration) -> str:
+        from satupeta_server.services.finding import find
+
+        data, caller = administration.services.personal_data, administration.caller
+        found = await find(data, caller, user)
+        return as_json(await data.export(caller, found.id))
+
+    text = administer(context, work)
+    if file == "-":
+        click.echo(text)
+        return
+    try:
+        with open(file, "w", encoding="utf-8", opener=_private) as written:
+            written.write(f"{text}\n")
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be written: {error.strerror}.") from None
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+@command.command()
+@click.argument("user")
+@yes_option
+@dry_run_option
+@click.pass_obj
+def erase(context: Context, user: str, *, yes: bool, dry_run: bool) -> None:
+    """Erase what tells of a user as a person, for good; what the user did stays, without a name.
+
+    Name, username, addresses, NIP, position, picture and password go, and all sessions end. The
+    user is deleted and can never be restored. The audit log stays as it is. The last active
+    administrator stays.
+
+    Example: satupeta user erase viewer --dry-run
+    """
+
+    async def find_person(administration: Administration) -> Any:
+        from satupeta_server.services.finding import find
+
+        return await find(administration.services.personal_data, administration.caller, user)
+
+    found = administer(context, find_person, object_store=True)
+    confirm(f"Erase all that tells of {found.name}, for good?", yes=yes, dry_run=dry_run)
+
+    async def work(administration: Administration) -> str:
+        data, caller = administration.services.personal_data, administration.caller
+        if not dry_run:
+            return "erased" if await data.erase(caller, found.id) else records.SAME
+        outcome = records.SAME
+        async with administration.change(dry_run=True):
+            if await data.erase(caller, found.id, is_trial=True):
+                outcome = "erased"
+        return outcome
+
+    records.tell(user, administer(context, work, object_store=True), dry_run=dry_run)
 
 
 @command.command()

@@ -29,6 +29,8 @@ class User(Record):
     organization_id = reference(Organization, "organization_id", null=True)
     is_active = peewee.BooleanField(default=True)
     is_system = peewee.BooleanField(default=False)
+    erased_at = DateTimeTZField(null=True)
+    """When the row ceased to tell of a person; such a user never comes back."""
 
     class Meta:
         table_name = "users"

@@ -180,6 +180,8 @@ class Listing:
     extra_sorts: Mapping[str, Expression] = field(default_factory=dict)
     has_names: bool = True
     """Whether a search without a sort puts first what has the words in its name."""
+    is_searchable: bool = True
+    """Whether the table has a ``search_text``; without one a search is ignored."""
     narrowings: Mapping[str, Narrowing] = field(default_factory=dict)
     """By the names of the parameters."""
     facets: Mapping[str, Facet] = field(default_factory=dict)
@@ -193,6 +195,8 @@ class Listing:
         Raises InvalidError that names the parameter.
         """
         request = parse_list_request(parameters)
+        if not self.is_searchable:
+            request = replace(request, search="")
         narrowed = tuple(
             _narrowed(name, narrowing, text)
             for name, narrowing in self.narrowings.items()

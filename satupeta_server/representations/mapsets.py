@@ -52,11 +52,11 @@ def _sources(source: Any) -> Any:
     )
 
 
-def _bounding_box(source: Any) -> Any:
+def box_array(box: Any) -> Any:
     """West, south, east, north; an eastern edge beyond the antimeridian is turned back."""
 
     def coordinate(corner: int, axis: int) -> Any:
-        return NodeList((SQL("(("), source.bounding_box, SQL(f")[{corner}])[{axis}]")))
+        return NodeList((SQL("(("), box, SQL(f")[{corner}])[{axis}]")))
 
     east = coordinate(0, 0)
     turned = NodeList((east, SQL("- 360")))
@@ -66,7 +66,7 @@ def _bounding_box(source: Any) -> Any:
         Case(None, ((east > 180, turned),), east),
         coordinate(0, 1),
     )
-    return Case(None, ((~source.bounding_box.is_null(), array),))
+    return Case(None, ((~box.is_null(), array),))
 
 
 def _year(source: Any) -> Any:
@@ -105,7 +105,7 @@ MAPSET = Representation(
         "temporal_start": old_moment("temporal_start"),
         "temporal_end": old_moment("temporal_end"),
         "bounding_box": Member(
-            _bounding_box,
+            lambda source: box_array(source.bounding_box),
             {
                 "type": ["array", "null"],
                 "items": {"type": "number"},

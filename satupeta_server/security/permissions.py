@@ -68,6 +68,8 @@ _TABLE: Mapping[str, tuple[Scope | None, ...]] = {
     "credentials:decrypt": _ADMINISTRATORS,
     "users:read": (None, None, None, Scope.NOT_ADMINISTRATORS, _ALL),
     "users:write": (None, None, None, Scope.NOT_ADMINISTRATORS, _ALL),
+    "users:export": _ADMINISTRATORS,
+    "users:erase": _ADMINISTRATORS,
     "roles:read": (None, None, _ALL, _ALL, _ALL),
     "search:read": (_ALL, _ALL, _ALL, _ALL, _ALL),
     "files:upload": (None, None, _ALL, _ALL, _ALL),

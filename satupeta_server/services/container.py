@@ -1,7 +1,10 @@
 """All services, made once for a process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
+from satupeta_server.representations.trash import TRASH
 from satupeta_server.services.categories import CategoryService
 from satupeta_server.services.classifications import ClassificationService
 from satupeta_server.services.credentials import CredentialService
@@ -14,12 +17,15 @@ from satupeta_server.services.map_sources import MapSourceService
 from satupeta_server.services.mapsets import MapsetService
 from satupeta_server.services.news import NewsService
 from satupeta_server.services.organizations import OrganizationService
+from satupeta_server.services.personal_data import PersonalDataService
 from satupeta_server.services.regionals import RegionalService
 from satupeta_server.services.repeats import RepeatService
+from satupeta_server.services.revisions import RevisionService
 from satupeta_server.services.roles import RoleService
 from satupeta_server.services.search import SearchService
 from satupeta_server.services.sessions import SessionService
 from satupeta_server.services.suggestions import SuggestionService
+from satupeta_server.services.trash import TrashService
 from satupeta_server.services.users import MeService, UserService
 from satupeta_server.settings import Settings
 from satupeta_server.storage import Storage
@@ -50,6 +56,13 @@ class Services:
     repeats: RepeatService
     search: SearchService
     suggestions: SuggestionService
+    revisions: RevisionService
+    personal_data: PersonalDataService
+
+    @cached_property
+    def trash(self) -> Mapping[str, TrashService]:
+        """The deleted records of each subject that has any."""
+        return {subject: TrashService(getattr(self, subject)) for subject in TRASH}
 
 
 def make_services(settings: Settings, storage: Storage) -> Services:
@@ -84,4 +97,6 @@ def make_services(settings: Settings, storage: Storage) -> Services:
         repeats=RepeatService(settings),
         search=SearchService(searched),
         suggestions=SuggestionService(searched),
+        revisions=RevisionService(settings, MapsetService(settings)),
+        personal_data=PersonalDataService(settings, storage),
     )

@@ -139,9 +139,14 @@ class LoginService:
         return int(rows[0].failures)
 
     def _account(self, username: str) -> str:
-        # People type their password into the wrong field, so what is kept is a keyed digest.
-        key = self.settings.secret_key.get_secret_value() if self.settings.secret_key else ""
-        return hmac.new(key.encode(), _normal(username).encode(), hashlib.sha256).hexdigest()
+        return account_of(username, self.settings)
+
+
+def account_of(username: str, settings: Settings) -> str:
+    """Give the digest by which failed logins to a username are known."""
+    # People type their password into the wrong field, so what is kept is a keyed digest.
+    key = settings.secret_key.get_secret_value() if settings.secret_key else ""
+    return hmac.new(key.encode(), _normal(username).encode(), hashlib.sha256).hexdigest()
 
 
 def delay_after(failures: int, ceiling_seconds: float) -> float:

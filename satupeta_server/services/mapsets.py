@@ -80,11 +80,13 @@ class MapsetService(CursorService):
     async def locked(self, caller: Caller, record_id: uuid.UUID, expected: Revisions) -> Any:
         """Read a mapset with its sources, and hold it."""
         row = await super().locked(caller, record_id, expected)
-        links = MapsetSource.select().where(MapsetSource.mapset_id == record_id)
-        ordered = await links.order_by(MapsetSource.position).aio_execute()
-        row.source_id = [link.map_source_id for link in ordered]
+        row.source_id = await _sources_of(row)
         row.is_confirmed = expected is not None
         return row
+
+    async def referred(self, row: Any) -> Values:
+        """Give the sources, too."""
+        return {**await super().referred(row), "source_id": await _sources_of(row)}
 
     async def prepared(self, caller: Caller, values: Values, row: Any) -> Values:
         """Apply the rules of ownership, verification, sources, extent and time."""
@@ -180,6 +182,12 @@ class MapsetService(CursorService):
         return bool(
             self.settings.reverify_on_edit and is_edited and row.status_validation == APPROVED
         )
+
+
+async def _sources_of(row: Any) -> list[uuid.UUID]:
+    links = MapsetSource.select().where(MapsetSource.mapset_id == row.id)
+    ordered = await links.order_by(MapsetSource.position).aio_execute()
+    return [link.map_source_id for link in ordered]
 
 
 async def _link(mapset_id: uuid.UUID, sources: Sequence[uuid.UUID]) -> None:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 import peewee
 from peewee import SQL, fn
@@ -78,7 +78,7 @@ class Resource:
 class ReadService:
     """Lists and details of one resource, narrowed to what the caller may see."""
 
-    resource: ClassVar[Resource]
+    resource: Resource
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -208,6 +208,14 @@ class RecordService(ReadService):
 
     async def before_delete(self, caller: Caller, row: Any) -> None:
         """Raise ConflictError where a record must not be deleted."""
+
+    def restorable(self, source: Any) -> Any:
+        """The condition of the deleted rows that may come back."""
+        return ~self.resource.model.living(source)
+
+    async def referred(self, row: Any) -> Values:
+        """Give what a row points at, by the names of its references."""
+        return {column: getattr(row, column) for column in self.resource.references}
 
     async def locked(self, caller: Caller, record_id: uuid.UUID, expected: Revisions) -> Any:
         """Read a row that the caller may change, and hold it until the transaction ends.

@@ -47,6 +47,10 @@ class UserService(RecordService):
         """Nobody sees the system user."""
         return super().visible(caller, source) & ~source.is_system
 
+    def restorable(self, source: Any) -> Any:
+        """Of whom all was erased nobody can come back."""
+        return super().restorable(source) & source.erased_at.is_null()
+
     async def create(self, caller: Caller, values: Values) -> Document:
         """Store a new user; raises InvalidError for a weak password."""
         caller.scope("users:write")
@@ -61,7 +65,7 @@ class UserService(RecordService):
 
     async def locked(self, caller: Caller, record_id: uuid.UUID, expected: Revisions) -> Any:
         """Hold a user; changes of users go one by one, for the sake of the last administrator."""
-        await database.aio_execute_sql("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+        await take_turn()
         return await super().locked(caller, record_id, expected)
 
     async def prepared(self, caller: Caller, values: Values, row: Any) -> Values:
@@ -83,7 +87,7 @@ class UserService(RecordService):
     async def before_delete(self, caller: Caller, row: Any) -> None:
         """Keep the last administrator; raises ConflictError."""
         del caller
-        await _keep_an_administrator(row)
+        await keep_an_administrator(row)
 
     async def _check_role(self, caller: Caller, role: str, values: Values, row: Any) -> None:
         scope = caller.scope("users:write")
@@ -94,7 +98,7 @@ class UserService(RecordService):
             raise invalid("organization_id", "organization_required")
         demoted = role != ADMINISTRATOR or values.get("is_active") is False
         if row is not None and demoted:
-            await _keep_an_administrator(row)
+            await keep_an_administrator(row)
 
     async def _hashed(self, values: Values) -> Values:
         if values.get("password") is None:
@@ -133,6 +137,11 @@ class MeService(RecordService):
             await end_sessions("password", Session.user_id == row.id)
 
 
+async def take_turn() -> None:
+    """Wait until no other transaction changes a user."""
+    await database.aio_execute_sql("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+
+
 async def set_password(user: User, password: str, rounds: int) -> None:
     """Give a user a new password and end all sessions, in a transaction of the caller's.
 
@@ -153,7 +162,7 @@ async def _password_columns(password: str, rounds: int) -> Values:
     return {"password_hash": password_hash, "password_changed_at": now()}
 
 
-async def _keep_an_administrator(row: Any) -> None:
+async def keep_an_administrator(row: Any) -> None:
     """Raise ConflictError when a user is the last active administrator."""
     administrators = await (
         User.select(User.id)

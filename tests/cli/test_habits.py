@@ -43,7 +43,8 @@ READING = {
     "bucket verify", "bucket versioning show", "completion", "credential list", "credential show",
     "db backup", "db check", "db status", "dev", "doctor", "export", "openapi",
     "organization list", "organization show", "permissions", "role list", "role show", "routes",
-    "serve", "shell", "user list", "user show", "user sessions list", "version",
+    "serve", "shell", "trash list", "trash show", "user export-data", "user list", "user show",
+    "user sessions list", "version",
 }  # fmt: skip
 
 
