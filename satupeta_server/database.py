@@ -118,7 +118,7 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
             try:
                 result = await self._run(sql, params, fetch_results)
             except _STALE:
-                if in_transaction() or not is_read:
+                if in_transaction() or not is_read or _is_cancelled():
                     raise
                 await self._forget_idle_connections()
                 result = await self._run(sql, params, fetch_results)
