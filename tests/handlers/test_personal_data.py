@@ -51,7 +51,8 @@ async def ratna(api: Api, store: ObjectStore, cursor: Cursor) -> str:
         "organization_id": api.world.organizations["own"],
         "password": PASSWORD,
     }
-    made = await api.post("/users", json_body=body, **ADMINISTRATOR)
+    key = {"Idempotency-Key": f"ratna-{new_id()}"}
+    made = await api.post("/users", json_body=body, headers=key, **ADMINISTRATOR)
     assert made.status == 201, made.body
     user_id: str = made.json["id"]
     login = {"username": MARKS["username"], "password": PASSWORD}
