@@ -33,6 +33,7 @@ from satupeta_server.handlers.search import (
     SuggestHandler,
 )
 from satupeta_server.queries.vocabulary import LONGEST_QUERY
+from satupeta_server.representations.audit import AUDIT_RECORD
 from satupeta_server.representations.base import Representation, Schema
 from satupeta_server.representations.categories import CATEGORY
 from satupeta_server.representations.classifications import CLASSIFICATION
@@ -329,6 +330,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     *_resource("users", USER, "user", USER_FORM, USER_CHANGE_FORM),
     *_read_only("roles", ROLE, "role"),
+    *_read_only("audit", AUDIT_RECORD, "audit record"),
     Route(
         "/search",
         SearchHandler,

@@ -68,6 +68,7 @@ _TABLE: Mapping[str, tuple[Scope | None, ...]] = {
     "credentials:decrypt": _ADMINISTRATORS,
     "users:read": (None, None, None, Scope.NOT_ADMINISTRATORS, _ALL),
     "users:write": (None, None, None, Scope.NOT_ADMINISTRATORS, _ALL),
+    "audit:read": _ADMINISTRATORS,
     "roles:read": (None, None, _ALL, _ALL, _ALL),
     "search:read": (_ALL, _ALL, _ALL, _ALL, _ALL),
     "files:upload": (None, None, _ALL, _ALL, _ALL),

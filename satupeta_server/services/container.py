@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from satupeta_server.services.audit import AuditService
 from satupeta_server.services.categories import CategoryService
 from satupeta_server.services.classifications import ClassificationService
 from satupeta_server.services.credentials import CredentialService
@@ -44,6 +45,7 @@ class Services:
     map_sources: MapSourceService
     mapsets: MapsetService
     histories: HistoryService
+    audit: AuditService
     news: NewsService
     files: FileService
     search: SearchService
@@ -77,6 +79,7 @@ def make_services(settings: Settings, storage: Storage) -> Services:
         map_sources=MapSourceService(settings),
         mapsets=MapsetService(settings),
         histories=HistoryService(settings),
+        audit=AuditService(settings),
         news=NewsService(settings),
         files=FileService(settings, storage),
         search=SearchService(searched),

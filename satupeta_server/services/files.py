@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from satupeta_server.database import database
 from satupeta_server.errors import ConflictError, ForbiddenError, NotFoundError, invalid
 from satupeta_server.models.base import new_id, now
 from satupeta_server.models.categories import Category
@@ -19,7 +20,7 @@ from satupeta_server.models.users import User
 from satupeta_server.queries.listing import Listing
 from satupeta_server.representations.files import FILE
 from satupeta_server.security.callers import Caller
-from satupeta_server.services.records import Document, RecordService, Resource
+from satupeta_server.services.records import Document, RecordService, Resource, added
 from satupeta_server.services.uploads import inspect
 from satupeta_server.settings import Settings
 from satupeta_server.storage import Storage
@@ -74,8 +75,10 @@ class FileService(RecordService):
         when the store or the database does not answer.
         """
         row = await self.stored(caller, upload, new_id())
-        await row.aio_save(force_insert=True)
-        return await self.document(row.id)
+        async with database.whole():
+            await row.aio_save(force_insert=True)
+            await self.record(caller, "create", row.id, added(row, {}))
+            return await self.document(row.id)
 
     async def stored(
         self, caller: Caller, upload: Upload, file_id: uuid.UUID, *, is_trial: bool = False
