@@ -47,6 +47,7 @@ from satupeta_server.handlers.search import (
 from satupeta_server.handlers.trash import DeletedHandler, RestoreHandler, TrashHandler
 from satupeta_server.queries.listing import LARGEST_OFFSET
 from satupeta_server.queries.vocabulary import LONGEST_QUERY
+from satupeta_server.representations.audit import AUDIT_RECORD
 from satupeta_server.representations.base import Representation, Schema
 from satupeta_server.representations.categories import CATEGORY
 from satupeta_server.representations.classifications import CLASSIFICATION
@@ -491,6 +492,7 @@ ROUTES: tuple[Route, ...] = (
         },
     ),
     *_read_only("roles", ROLE, "role"),
+    *_read_only("audit", AUDIT_RECORD, "audit record"),
     Route(
         "/search",
         SearchHandler,

@@ -18,6 +18,8 @@ class Caller:
     role: str = ANONYMOUS
     organization_id: uuid.UUID | None = None
     session_id: uuid.UUID | None = None
+    token_id: uuid.UUID | None = None
+    """The API token that a machine calls with, in the place of a session."""
     write_position: int = 0
     """What a standby must have replayed to show what the caller has written."""
     address: str | None = None

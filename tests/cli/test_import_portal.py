@@ -238,7 +238,12 @@ def test_an_older_backend_comes_as_far_as_it_is_valid(program: Program, world: W
     for secret in ("Lama-2019!", SECRET, *portal.tokens):
         assert secret not in kept
         assert secret not in report
-    assert [one[0] for one in program.audit()] == ["import_portal"]
+    assert moves(program) == 1
+
+
+def moves(program: Program) -> int:
+    """How many moves the audit log tells of; what they made stands there, too."""
+    return [one[0] for one in program.audit()].count("import_portal")
 
 
 def check_reasons(program: Program) -> None:
@@ -358,7 +363,7 @@ def test_the_other_side_dies_in_the_middle_and_a_second_run_ends_it(program: Pro
         came = move(program, base)
     assert came["users"] == {"unchanged": 2, "failed": 2}
     assert came["mapsets"]["created"] == 62
-    assert [one[0] for one in program.audit()] == ["import_portal"] * 2
+    assert moves(program) == 2
 
 
 def test_a_killed_move_is_run_again_and_nothing_is_doubled(program: Program) -> None:
@@ -390,7 +395,7 @@ def test_a_killed_move_is_run_again_and_nothing_is_doubled(program: Program) -> 
     assert program.rows("SELECT count(*), count(DISTINCT mapset_id) FROM mapset_histories") == [
         (62, 62)
     ]
-    assert [one[0] for one in program.audit()] == ["import_portal"] * 2
+    assert moves(program) == 2
 
 
 def test_a_list_that_lies_is_noticed_and_ends(program: Program) -> None:
