@@ -72,7 +72,8 @@ RESOURCES = sorted(
 OTHERS = {
     ("POST", "/auth/login"), ("POST", "/auth/logout"), ("POST", "/auth/password-reset"),
     ("PATCH", "/me"), ("PATCH", "/mapsets/activation"),
-    ("POST", "/files"), ("DELETE", "/files/{id}"),
+    ("POST", "/files"), ("DELETE", "/files/{id}"), ("POST", "/trash/files/{id}/restore"),
+    ("POST", "/mapsets/{id}/revisions/{revision}/restore"), ("POST", "/users/{id}/erase"),
 }  # fmt: skip
 """Writes that a test of their own looks at."""
 UNRECORDED = {("POST", "/auth/refresh")}
@@ -82,7 +83,7 @@ UNRECORDED = {("POST", "/auth/refresh")}
 def test_every_route_that_writes_is_looked_at() -> None:
     known = OTHERS | UNRECORDED
     for subject in RESOURCES:
-        known |= {("POST", f"/{subject}")}
+        known |= {("POST", f"/{subject}"), ("POST", f"/trash/{subject}/{{id}}/restore")}
         known |= {(method, f"/{subject}/{{id}}") for method in ("PATCH", "DELETE")}
     writes = {(method, route.path) for route in ROUTES for method in route.operations}
     writes = {one for one in writes if one[0] != "GET"}
@@ -102,9 +103,12 @@ async def test_each_write_leaves_one_record_with_its_difference(
     assert (changed.status, same.status) == (200, 200)
     gone = await api.delete(path, **ADMINISTRATOR)
     assert gone.status == 204, gone.body
-    created, updated, deleted = records(settings)
+    back = await api.post(f"/trash{path}/restore", **ADMINISTRATOR)
+    assert back.status == 200, back.body
+    created, updated, deleted, restored = records(settings)
     for record, action, answer in (
-        (created, "create", made), (updated, "update", changed), (deleted, "delete", gone)
+        (created, "create", made), (updated, "update", changed), (deleted, "delete", gone),
+        (restored, "restore", back),
     ):  # fmt: skip
         assert (record["action"], record["subject"]) == (action, subject)
         assert record["subject_id"] == made.json["id"]
@@ -117,6 +121,8 @@ async def test_each_write_leaves_one_record_with_its_difference(
     assert updated["changes"] == {"name": [body["name"], "Nama Baru"]}
     assert list(deleted["changes"]) == ["deleted_at"]
     assert deleted["changes"]["deleted_at"][0] is None
+    assert list(restored["changes"]) == ["deleted_at"]
+    assert restored["changes"]["deleted_at"][1] is None
 
 
 async def test_what_is_granted_verified_and_activated_can_be_told(
@@ -199,10 +205,29 @@ async def test_one_changes_oneself_and_sets_a_new_password_by_a_link(
 async def test_uploads_and_deletions_of_files_are_recorded(api: Api, settings: Settings) -> None:
     file = (await api.upload(picture(), "a.png")).json
     assert (await api.delete(f"/files/{file['id']}", user="walidata")).status == 204
-    stored, deleted = records(settings)
+    back = await api.post(f"/trash/files/{file['id']}/restore", user="walidata")
+    assert back.status == 200, back.body
+    stored, deleted, restored = records(settings)
     assert (stored["action"], stored["subject_id"]) == ("create", file["id"])
     assert stored["changes"]["checksum"] == [None, file["checksum"]]
     assert (deleted["action"], deleted["subject"]) == ("delete", "files")
+    assert (restored["action"], restored["subject_id"]) == ("restore", file["id"])
+
+
+async def test_restored_revisions_and_erased_persons_are_recorded(
+    api: Api, settings: Settings
+) -> None:
+    path = f"/mapsets/{(await api.make_mapset())['id']}"
+    assert (await api.patch(path, json_body={"scale": "1:5"}, **ADMINISTRATOR)).status == 200
+    before = len(records(settings))
+    restored = await api.post(f"{path}/revisions/1/restore", **ADMINISTRATOR)
+    erased = await api.post(f"/users/{api.world.users['viewer']}/erase", **ADMINISTRATOR)
+    assert (restored.status, erased.status) == (200, 204), (restored.body, erased.body)
+    changed, told, gone = records(settings)[before:]
+    assert (changed["action"], list(changed["changes"])) == ("update", ["scale"])
+    assert told["action"] == "restore_revision"
+    assert told["details"] == {"from_revision": 1, "revision": 3}
+    assert (gone["action"], gone["subject_id"]) == ("erase", str(api.world.users["viewer"]))
 
 
 async def test_no_secret_is_in_the_log(api: Api, settings: Settings) -> None:

@@ -181,7 +181,7 @@ class RecordService(ReadService):
             await self.check_references(prepared, row)
             changes = differing(row, prepared)
             if changes:
-                await self.change(caller, row, changes)
+                await self.apply(caller, row, changes)
             return await self.document(record_id)
 
     async def delete(
@@ -194,9 +194,9 @@ class RecordService(ReadService):
         async with database.whole():
             row = await self.locked(caller, record_id, expected)
             await self.before_delete(caller, row)
-            await self.change(caller, row, {"deleted_at": now()})
+            await self.apply(caller, row, {"deleted_at": now()})
 
-    async def change(self, caller: Caller, row: Any, changes: Values) -> None:
+    async def apply(self, caller: Caller, row: Any, changes: Values) -> None:
         """Write changes of a locked row, with what follows from them, and record them."""
         before = {name: getattr(row, name) for name in changes}
         await self.write(row, changes)

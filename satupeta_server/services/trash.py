@@ -41,7 +41,7 @@ class TrashService(ReadService):
             errors = await self.service.reference_errors(await self.service.referred(row), None)
             if errors:
                 raise ConflictError("references_deleted", errors=errors)
-            await self.service.change(caller, row, {"deleted_at": None})
+            await self.service.apply(caller, row, {"deleted_at": None})
             return await self.service.document(record_id)
 
     async def _locked(self, caller: Caller, record_id: uuid.UUID, expected: Revisions) -> Any:
