@@ -15,6 +15,7 @@ from satupeta_server.handlers.headers import security_headers
 from satupeta_server.handlers.kept import Answer, Front
 from satupeta_server.handlers.pages import HomeHandler
 from satupeta_server.openapi import make_document
+from satupeta_server.proxies import Forwarded, Proxies
 from satupeta_server.routes import PREFIX, ROUTES, Route
 from satupeta_server.security.permissions import GRANTS, PUBLIC_ACCESS
 from satupeta_server.services.container import Services, make_services
@@ -39,6 +40,7 @@ class Application(tornado.web.Application):
         requests = RequestsUnderWay()
         self.changes = changes
         self.answers = Cache[Answer](settings.response_cache_megabytes * _MEGABYTE, changes)
+        self._proxies = Proxies(settings.trusted_proxies)
         self._origins = frozenset(settings.allowed_origins)
         super().__init__(
             [_rule(route, services, PREFIX) for route in ROUTES]
@@ -63,7 +65,8 @@ class Application(tornado.web.Application):
     ) -> httputil.HTTPMessageDelegate:
         """Take a request: Tornado calls this for each."""
         behind = super().start_request(server_conn, request_conn)
-        return Front(request_conn, behind, self.answers, self._origins, log_answer)
+        front = Front(request_conn, behind, self.answers, self._origins, log_answer)
+        return Forwarded(request_conn, front, self._proxies)
 
     def start(self) -> None:
         """Begin to listen for changes; without that nothing is kept. Needs the running loop."""

@@ -280,6 +280,19 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
         "Paling sedikit 8 karakter, dengan huruf besar, angka dan simbol.",
         "At least 8 characters, with an upper-case letter, a digit and a symbol.",
     ),
+    "password_too_common": (
+        "Kata sandi ini mudah ditebak. Jangan memakai kata yang umum, nama Anda atau nama "
+        "pengguna Anda.",
+        "This password is easily guessed. Use no common word, nor your name or username.",
+    ),
+    "permission_not_granted": (
+        "Pemilik token tidak memiliki izin ini, atau izin ini tidak untuk token: {permissions}.",
+        "The token's owner lacks this permission, or it is not for tokens: {permissions}.",
+    ),
+    "token_lifetime": (
+        "Waktu berakhirnya harus setelah sekarang dan paling lama {limit} hari lagi.",
+        "It must end after the present moment and within {limit} days.",
+    ),
     "password_wrong": ("Kata sandi saat ini salah.", "The current password is wrong."),
     # Of query parameters
     "filter_malformed": (

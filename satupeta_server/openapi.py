@@ -155,6 +155,8 @@ def _parameters(route: Route, method: str, operation: Operation) -> Iterator[dic
         yield _ID
     if "{revision}" in route.path:
         yield _REVISION
+    if "{session}" in route.path:
+        yield {**_ID, "name": "session"}
     yield from (dict(parameter) for parameter in operation.query)
     if operation.is_list:
         listing = _listing(route)

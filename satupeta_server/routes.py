@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from satupeta_server.handlers.api_tokens import TokenHandler, TokensHandler
 from satupeta_server.handlers.base import Access, BaseHandler
 from satupeta_server.handlers.credentials import DecryptedHandler
 from satupeta_server.handlers.files import DownloadHandler, FileHandler, UploadHandler
@@ -44,9 +45,16 @@ from satupeta_server.handlers.search import (
     SearchHandler,
     SuggestHandler,
 )
+from satupeta_server.handlers.sessions import (
+    OwnSessionHandler,
+    OwnSessionsHandler,
+    SessionHandler,
+    SessionsHandler,
+)
 from satupeta_server.handlers.trash import DeletedHandler, RestoreHandler, TrashHandler
 from satupeta_server.queries.listing import LARGEST_OFFSET
 from satupeta_server.queries.vocabulary import LONGEST_QUERY
+from satupeta_server.representations.api_tokens import NEW_TOKEN, TOKEN
 from satupeta_server.representations.audit import AUDIT_RECORD
 from satupeta_server.representations.base import Representation, Schema
 from satupeta_server.representations.categories import CATEGORY
@@ -63,8 +71,10 @@ from satupeta_server.representations.regionals import REGIONAL
 from satupeta_server.representations.revisions import COMPARISON, FULL_REVISION, REVISION
 from satupeta_server.representations.roles import ROLE
 from satupeta_server.representations.search import FOUND, SUGGESTED
+from satupeta_server.representations.sessions import OWN_SESSION, SESSION
 from satupeta_server.representations.trash import TRASH
 from satupeta_server.representations.users import ME, USER
+from satupeta_server.schemas.api_tokens import TOKEN_FORM
 from satupeta_server.schemas.base import Form
 from satupeta_server.schemas.categories import CATEGORY_FORM
 from satupeta_server.schemas.classifications import CLASSIFICATION_FORM
@@ -288,8 +298,12 @@ def _asked(default: int, most: int, unit: str) -> tuple[Schema, ...]:
 
 def _page_of(shape: Representation) -> Schema:
     """A list that cannot be filtered or sorted."""
+    return _whole(shape.reference())
+
+
+def _whole(item: Schema) -> Schema:
     properties = {
-        "items": {"type": "array", "items": dict(shape.reference())},
+        "items": {"type": "array", "items": dict(item)},
         "total": {"type": "integer"},
         "limit": {"type": "integer"},
         "offset": {"type": "integer"},
@@ -375,6 +389,54 @@ ROUTES: tuple[Route, ...] = (
         "/me/data",
         OwnDataHandler,
         {"GET": Operation("me:read", "Get all that is kept of oneself", response=_PERSONAL_DATA)},
+    ),
+    Route(
+        "/me/sessions",
+        OwnSessionsHandler,
+        {
+            "GET": Operation(
+                "me:read", "List one's own open sessions", response=_whole(OWN_SESSION)
+            ),
+            "DELETE": Operation(
+                "me:write",
+                "End one's own sessions",
+                204,
+                errors=(422,),
+                query=(
+                    {
+                        "name": "keep_current",
+                        "in": "query",
+                        "schema": {"type": "boolean", "default": False},
+                        "description": "Leave the session open that asks.",
+                    },
+                ),
+            ),
+        },
+    ),
+    Route(
+        "/me/sessions/{id}",
+        OwnSessionHandler,
+        {"DELETE": Operation("me:write", "End one of one's own sessions", 204, errors=(404,))},
+    ),
+    Route(
+        "/tokens",
+        TokensHandler,
+        {
+            "GET": Operation("tokens:read", "List API tokens", response=_whole(TOKEN)),
+            "POST": Operation(
+                "tokens:write",
+                "Make an API token; its secret is shown only now",
+                201,
+                NEW_TOKEN,
+                request=TOKEN_FORM,
+                errors=(400, 413, 422),
+            ),
+        },
+    ),
+    Route(
+        "/tokens/{id}",
+        TokenHandler,
+        {"DELETE": Operation("tokens:write", "Revoke an API token", 204, errors=(404,))},
     ),
     Route(
         "/mapsets/activation",
@@ -467,6 +529,24 @@ ROUTES: tuple[Route, ...] = (
         },
     ),
     *_resource("users", USER, "user", USER_FORM, USER_CHANGE_FORM),
+    Route(
+        "/users/{id}/sessions",
+        SessionsHandler,
+        {
+            "GET": Operation(
+                "users:read",
+                "List a user's open sessions",
+                response=_whole(SESSION),
+                errors=(404,),
+            ),
+            "DELETE": Operation("users:write", "End a user's sessions", 204, errors=(404,)),
+        },
+    ),
+    Route(
+        "/users/{id}/sessions/{session}",
+        SessionHandler,
+        {"DELETE": Operation("users:write", "End one of a user's sessions", 204, errors=(404,))},
+    ),
     Route(
         "/users/{id}/data",
         PersonalDataHandler,

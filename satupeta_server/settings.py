@@ -16,9 +16,11 @@ from satupeta_server.settings_values import (
     is_bucket_name,
     is_default_secret,
     is_network,
+    is_weak_key,
     is_web_address,
     libpq_address,
     parse_encryption_keys,
+    parse_texts,
 )
 
 _MEGABYTE = 1024 * 1024
@@ -128,6 +130,11 @@ class Settings(BaseSettings):
         description="Signs the access and refresh tokens; at least 32 characters. "
         "Generated into DATA_DIR in development.",
     )
+    secret_keys_old: SecretStr | None = Field(
+        None,
+        description="JSON list of former SECRET_KEYs whose tokens are still good; none is signed "
+        "with them.",
+    )
     algorithm: Literal["HS256", "HS384", "HS512"] = Field(
         "HS256", description="The one algorithm of the tokens' signatures."
     )
@@ -153,6 +160,11 @@ class Settings(BaseSettings):
         24, ge=1, le=168, description="How long a one-time link for a new password is valid."
     )
 
+    trusted_proxies: list[str] = Field(
+        [],
+        description="JSON list of the addresses or networks of the proxies in front of the API; "
+        "only theirs are `X-Forwarded-For` and `X-Forwarded-Proto` believed.",
+    )
     allowed_origins: list[str] = Field(
         [
             "http://localhost:3000", "http://127.0.0.1:3000",
@@ -249,10 +261,16 @@ class Settings(BaseSettings):
     @field_validator("secret_key")
     @classmethod
     def _strong_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            text = value.get_secret_value()
-            if len(text) < 32 or len(set(text)) < 10 or is_default_secret(text):
-                raise ValueError("is too weak; use at least 32 random characters")
+        if value is not None and is_weak_key(value.get_secret_value()):
+            raise ValueError("is too weak; use at least 32 random characters")
+        return value
+
+    @field_validator("secret_keys_old")
+    @classmethod
+    def _strong_old_secrets(cls, value: SecretStr | None) -> SecretStr | None:
+        keys = parse_texts(value.get_secret_value()) if value is not None else []
+        if any(map(is_weak_key, keys)):
+            raise ValueError("has a key that is too weak to be believed; leave it out")
         return value
 
     @field_validator("encryption_keys")
@@ -300,6 +318,14 @@ class Settings(BaseSettings):
             raise ValueError("must look like us-east-1")
         return value
 
+    @field_validator("trusted_proxies", "fetch_allowed_networks")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for network in value:
+            if not is_network(network):
+                raise ValueError(f"has an entry that is no address and no network: {network!r}")
+        return value
+
     @field_validator("allowed_origins")
     @classmethod
     def _origins(cls, value: list[str]) -> list[str]:
@@ -316,14 +342,6 @@ class Settings(BaseSettings):
             if not re.fullmatch(r"[a-z0-9]+", extension):
                 raise ValueError(f"has an entry that is no extension: {extension!r}")
         return extensions
-
-    @field_validator("fetch_allowed_networks")
-    @classmethod
-    def _networks(cls, value: list[str]) -> list[str]:
-        for network in value:
-            if not is_network(network):
-                raise ValueError(f"has an entry that is no network: {network!r}")
-        return value
 
     @field_validator("timezone")
     @classmethod
@@ -369,6 +387,8 @@ class Settings(BaseSettings):
         needed = int(self.algorithm.removeprefix("HS")) // 8
         if self.secret_key and len(self.secret_key.get_secret_value().encode()) < needed:
             raise ValueError(f"SECRET_KEY is too short for {self.algorithm}; use {needed} bytes")
+        if self.secret_key and any(len(key.encode()) < needed for key in self.secret_key_ring()):
+            raise ValueError(f"SECRET_KEYS_OLD has a key that is too short for {self.algorithm}")
         return self
 
     @model_validator(mode="after")
@@ -439,6 +459,14 @@ class Settings(BaseSettings):
             return None
         role = _role(self.database_direct_url or self.database_url)
         return None if role == _role(self.migration_database_url) else role
+
+    def secret_key_ring(self) -> list[str]:
+        """The keys of tokens, the signing one first."""
+        if self.secret_key is None:
+            raise StartError("SECRET_KEY is not set.")
+        old = self.secret_keys_old
+        former = parse_texts(old.get_secret_value()) if old is not None else []
+        return [self.secret_key.get_secret_value(), *former]
 
     def encryption_key_ring(self) -> dict[str, bytes]:
         """The keys of stored credentials by their ids, the encrypting one first."""

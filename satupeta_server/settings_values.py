@@ -35,6 +35,24 @@ def is_default_secret(text: str) -> bool:
     return plain in _DEFAULT_SECRETS or plain.startswith(("changeme", "changethis", "yoursecret"))
 
 
+def is_weak_key(text: str) -> bool:
+    """Tell whether a key that signs could be guessed."""
+    return len(text) < 32 or len(set(text)) < 10 or is_default_secret(text)
+
+
+def parse_texts(text: str) -> list[str]:
+    """Read a JSON list of texts; raises ValueError, which never quotes it."""
+    import orjson  # noqa: PLC0415  kept out of the command line's start
+
+    try:
+        texts = orjson.loads(text)
+    except ValueError:
+        texts = None
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise ValueError('must be a JSON list of texts such as ["first", "second"]')
+    return texts
+
+
 def parse_encryption_keys(text: str) -> dict[str, bytes]:
     """Read ENCRYPTION_KEYS.
 

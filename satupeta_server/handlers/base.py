@@ -34,6 +34,7 @@ from satupeta_server.messages import Language, Message, preferred_language
 from satupeta_server.queries.values import ValueProblem, is_storable, parse_uuid
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import ANONYMOUS, PUBLIC_ACCESS, granted_scope
+from satupeta_server.services.api_tokens import PREFIX as TOKEN_PREFIX
 from satupeta_server.services.records import Document, Revisions
 
 if TYPE_CHECKING:
@@ -157,8 +158,9 @@ class BaseHandler(RefusingHandler):
         if token is None or permission == PUBLIC_ACCESS:
             return
         try:
-            sessions = self.services.sessions
-            self.caller = await sessions.authenticate(token, address, self.request_id)
+            is_machine = token.startswith(TOKEN_PREFIX)
+            known = self.services.tokens if is_machine else self.services.sessions
+            self.caller = await known.authenticate(token, address, self.request_id)
         except NotAuthenticatedError:
             # The portal goes on sending its first token after a refresh (contract, 2.9), so
             # what everybody may read is answered to it as to everybody.

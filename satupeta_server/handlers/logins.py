@@ -40,7 +40,9 @@ class RefreshHandler(BaseHandler):
     async def post(self) -> None:
         """Give a new pair of tokens."""
         token = REFRESH_FORM.for_create(self.json_body())["refresh_token"]
-        pair = await self.services.sessions.refresh(token, self.caller.address)
+        pair = await self.services.sessions.refresh(
+            token, self.caller.address, self.caller.request_id
+        )
         self.write_json(dataclasses.asdict(pair))
 
 

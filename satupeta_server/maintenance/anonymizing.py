@@ -70,6 +70,7 @@ _STEPS = (
     Step("users", _USERS),
     Step("sessions", "DELETE FROM sessions"),
     Step("idempotency_keys", "DELETE FROM idempotency_keys"),
+    Step("api_tokens", "DELETE FROM api_tokens"),
     Step("password_resets", "DELETE FROM password_resets"),
     Step("login_failures", "DELETE FROM login_failures"),
     Step(

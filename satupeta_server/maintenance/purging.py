@@ -37,7 +37,7 @@ _OWNED: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("mapset_histories", "mapset_id"),
         ("mapset_revisions", "mapset_id"),
     ),
-    "users": (("sessions", "user_id"), ("password_resets", "user_id")),
+    "users": (("sessions", "user_id"), ("password_resets", "user_id"), ("api_tokens", "user_id")),
 }
 """What is part of a record, and goes with it."""
 _BATCH = 500

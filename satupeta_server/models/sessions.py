@@ -17,6 +17,8 @@ class Session(BaseModel):
     refresh_count = peewee.IntegerField(default=0)
     address = peewee.TextField(null=True)
     last_address = peewee.TextField(null=True)
+    address_changes = peewee.IntegerField(default=0)
+    """From how many addresses besides the first it was refreshed."""
     user_agent = peewee.TextField(null=True)
     ended_at = DateTimeTZField(null=True)
     end_reason = peewee.TextField(null=True)

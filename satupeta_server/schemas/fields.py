@@ -106,6 +106,13 @@ def identifiers(**meta: Any) -> Rules:
     return {**rules, "maxlength": 50, "schema": {"type": "uuid"}}
 
 
+def names(*, required: bool = False, **meta: Any) -> Rules:
+    """Several short texts, in a list."""
+    rules = _base("list", required=required, **meta)
+    entry = {"type": "string", "maxlength": LONGEST_NAME}
+    return {**rules, "minlength": 1, "maxlength": 100, "schema": entry}
+
+
 def bounding_box(**meta: Any) -> Rules:
     """West, south, east and north in degrees."""
     return _base("list", convert=_as_bounding_box, **meta)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from satupeta_server.errors import ForbiddenError, NotAuthenticatedError
-from satupeta_server.security.permissions import ANONYMOUS, Scope, granted_scope
+from satupeta_server.security.permissions import ANONYMOUS, Scope, granted_scope, token_scope
 from satupeta_server.statements import Slot
 
 
@@ -28,6 +28,10 @@ class Caller:
     """The command line's command that calls, without its arguments."""
     run_by: str | None = None
     """The operating system's user who runs that command."""
+    permissions: frozenset[str] | None = None
+    """What that token is narrowed to; None where no token calls."""
+    is_of_one_organization: bool = False
+    """Whether that token is narrowed to ``organization_id``."""
 
     @property
     def is_anonymous(self) -> bool:
@@ -36,7 +40,7 @@ class Caller:
 
     def may(self, permission: str) -> bool:
         """Tell whether the caller holds a permission, on whatever scope."""
-        return granted_scope(self.role, permission) is not None
+        return self._granted(permission) is not None
 
     def scope(self, permission: str) -> Scope:
         """Give the scope of a permission.
@@ -44,16 +48,32 @@ class Caller:
         Raises NotAuthenticatedError for an anonymous caller and ForbiddenError for a known one
         when the permission is not granted.
         """
-        scope = granted_scope(self.role, permission)
+        scope = self._granted(permission)
         if scope is None:
             raise NotAuthenticatedError if self.is_anonymous else ForbiddenError
         return scope
+
+    def _granted(self, permission: str) -> Scope | None:
+        if self.permissions is None:
+            return granted_scope(self.role, permission)
+        return token_scope(
+            self.role,
+            permission,
+            self.permissions,
+            of_one_organization=self.is_of_one_organization,
+        )
 
     def shape(self) -> "Caller":
         """Whoever may the same, with slots in the place of who it is: see :meth:`values`."""
         user: Any = None if self.user_id is None else Slot("user_id")
         organization: Any = Slot("organization_id")
-        return Caller(user_id=user, role=self.role, organization_id=organization)
+        return Caller(
+            user_id=user,
+            role=self.role,
+            organization_id=organization,
+            permissions=self.permissions,
+            is_of_one_organization=self.is_of_one_organization,
+        )
 
     def values(self) -> dict[Hashable, str | None]:
         """The values of the slots of its shape."""

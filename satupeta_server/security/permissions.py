@@ -78,6 +78,8 @@ _TABLE: Mapping[str, tuple[Scope | None, ...]] = {
     "files:delete": (None, None, Scope.OWN_UPLOAD, Scope.OWN_UPLOAD, _ALL),
     "me:read": (None, Scope.SELF, Scope.SELF, Scope.SELF, Scope.SELF),
     "me:write": (None, Scope.SELF, Scope.SELF, Scope.SELF, Scope.SELF),
+    "tokens:read": (None, Scope.SELF, Scope.SELF, Scope.SELF, _ALL),
+    "tokens:write": (None, Scope.SELF, Scope.SELF, Scope.SELF, _ALL),
 }
 
 GRANTS: Mapping[str, Mapping[str, Scope]] = {
@@ -87,6 +89,11 @@ GRANTS: Mapping[str, Mapping[str, Scope]] = {
     for permission, scopes in _TABLE.items()
 }
 
+NEVER_BY_TOKEN = frozenset(
+    {"tokens:read", "tokens:write", "me:write", "users:write", "users:erase"}
+)
+"""What would let a token outgrow its list: it could make others, or become another user."""
+
 
 def granted_scope(caller: str, permission: str) -> Scope | None:
     """Give the scope on which a role, or an anonymous caller, holds a permission; or None.
@@ -94,3 +101,21 @@ def granted_scope(caller: str, permission: str) -> Scope | None:
     Raises KeyError for a permission that the table does not know.
     """
     return GRANTS[permission].get(caller)
+
+
+def token_scope(
+    role: str, permission: str, permissions: frozenset[str], *, of_one_organization: bool
+) -> Scope | None:
+    """Give the scope on which a machine's token holds a permission of its owner's role; or None.
+
+    What everybody may, it may too. One of one organization may no more than a manager of that.
+    Raises KeyError for a permission that the table does not know.
+    """
+    if permission not in permissions - NEVER_BY_TOKEN:
+        return granted_scope(ANONYMOUS, permission)
+    scope = granted_scope(role, permission)
+    if of_one_organization and scope is Scope.ALL:
+        return granted_scope(MANAGER, permission)
+    if of_one_organization and granted_scope(MANAGER, permission) is None:
+        return None
+    return scope

@@ -1,18 +1,21 @@
-"""What administrators do for the accounts of others: make them, look at them, end sessions."""
+"""Accounts: what administrators do for those of others, and the sessions of everybody."""
 
 import uuid
 from typing import Any
 
 from peewee import JOIN, fn
 
+from satupeta_server.database import database
 from satupeta_server.errors import ConflictError, NotFoundError
 from satupeta_server.messages import Message
 from satupeta_server.models.sessions import Session
 from satupeta_server.models.users import User
 from satupeta_server.security.callers import Caller
+from satupeta_server.services.audit import record_action
 from satupeta_server.services.finding import find, none_named
 from satupeta_server.services.records import RecordService, Values, differing
 from satupeta_server.services.sessions import end_sessions
+from satupeta_server.services.users import UserService
 
 _SESSION_COLUMNS = (
     "id",
@@ -22,6 +25,7 @@ _SESSION_COLUMNS = (
     "address",
     "last_address",
     "refresh_count",
+    "address_changes",
     "user_agent",
 )
 
@@ -49,9 +53,66 @@ async def already_there(
     return found
 
 
+class AccountService:
+    """The open sessions of oneself, and of whom one may see or change."""
+
+    def __init__(self, users: UserService) -> None:
+        self.users = users
+
+    async def own(self, caller: Caller) -> list[dict[str, Any]]:
+        """Give the caller's open sessions, the last used first; the calling one is marked."""
+        caller.scope("me:read")
+        rows = await _listed(caller.identity())
+        return [{**row, "is_current": row["id"] == caller.session_id} for row in rows]
+
+    async def end_own(
+        self,
+        caller: Caller,
+        session_id: uuid.UUID | None = None,
+        *,
+        keep_current: bool = False,
+    ) -> None:
+        """End the named session of the caller, or all; raises NotFoundError for a wrong name."""
+        caller.scope("me:write")
+        condition = _are_open(caller.identity())
+        if keep_current:
+            condition &= Session.id != caller.session_id
+        await _end(caller, caller.identity(), condition, session_id)
+
+    async def of_user(self, caller: Caller, user_id: uuid.UUID) -> list[dict[str, Any]]:
+        """Give a user's open sessions; raises NotFoundError for one whom the caller cannot see."""
+        await self.users.get(caller, user_id)
+        return await open_sessions(caller, user_id)
+
+    async def end_of_user(
+        self, caller: Caller, user_id: uuid.UUID, session_id: uuid.UUID | None = None
+    ) -> None:
+        """End the named session of a user, or all; raises NotFoundError as :meth:`of_user`."""
+        caller.scope("users:write")
+        await self.users.get(caller, user_id)
+        await _end(caller, user_id, _are_open(user_id), session_id)
+
+
+async def _end(
+    caller: Caller, user_id: uuid.UUID, condition: Any, session_id: uuid.UUID | None
+) -> None:
+    if session_id is not None:
+        condition &= Session.id == session_id
+    async with database.whole():
+        ended = await end_sessions("revocation", condition)
+        if session_id is not None and not ended:
+            raise NotFoundError
+        if ended:
+            await record_action(caller, "revoke_sessions", "users", user_id, sessions=ended)
+
+
 async def open_sessions(caller: Caller, user_id: uuid.UUID | None = None) -> list[dict[str, Any]]:
     """Give the sessions, of one user or of all, that have neither ended nor expired."""
     caller.scope("users:read")
+    return await _listed(user_id)
+
+
+async def _listed(user_id: uuid.UUID | None) -> list[dict[str, Any]]:
     columns = [getattr(Session, name) for name in _SESSION_COLUMNS]
     query = (
         Session.select(*columns, User.username)

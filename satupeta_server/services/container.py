@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from satupeta_server.representations.trash import TRASH
+from satupeta_server.services.accounts import AccountService
+from satupeta_server.services.api_tokens import ApiTokenService
 from satupeta_server.services.audit import AuditService
 from satupeta_server.services.categories import CategoryService
 from satupeta_server.services.classifications import ClassificationService
@@ -39,6 +41,8 @@ class Services:
     settings: Settings
     sessions: SessionService
     logins: LoginService
+    tokens: ApiTokenService
+    accounts: AccountService
     health: HealthService
     me: MeService
     users: UserService
@@ -81,6 +85,8 @@ def make_services(settings: Settings, storage: Storage) -> Services:
         settings=settings,
         sessions=sessions,
         logins=LoginService(settings, sessions),
+        tokens=ApiTokenService(),
+        accounts=AccountService(UserService(settings)),
         health=HealthService(storage),
         me=MeService(settings),
         users=UserService(settings),

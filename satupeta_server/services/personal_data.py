@@ -9,6 +9,7 @@ import peewee
 
 from satupeta_server.database import database
 from satupeta_server.errors import ConflictError, NotFoundError, UnavailableError
+from satupeta_server.models.api_tokens import ApiToken
 from satupeta_server.models.audit import AuditRecord
 from satupeta_server.models.base import now
 from satupeta_server.models.credentials import Credential
@@ -105,6 +106,8 @@ class PersonalDataService(ReadService):
         # The kept answer to a creation may be this very person.
         about = (IdempotencyKey.user_id == row.id) | (IdempotencyKey.document.contains(str(row.id)))
         await IdempotencyKey.delete().where(about).aio_execute()
+        ended = {"name": ERASED_NAME, "last_address": None, "revoked_at": now()}
+        await ApiToken.update(ended).where(ApiToken.user_id == row.id).aio_execute()
         account = account_of(str(row.username), self.settings)
         await LoginFailure.delete().where(LoginFailure.account == account).aio_execute()
 
@@ -177,6 +180,7 @@ def _parts(user_id: uuid.UUID) -> Mapping[str, tuple[Any, Any]]:
     return {
         "sessions": (Session, Session.user_id == user_id),
         "password_resets": (PasswordReset, PasswordReset.user_id == user_id),
+        "api_tokens": (ApiToken, ApiToken.user_id == user_id),
         "actions": (AuditRecord, by_user),
         "actions_of_others_on_the_account": (AuditRecord, about),
         "histories": (MapsetHistory, MapsetHistory.user_id == user_id),

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import functools
+import logging
 import uuid
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from peewee import SQL, fn
 
 from satupeta_server.database import database
 from satupeta_server.errors import NotAuthenticatedError
+from satupeta_server.models.audit import AuditRecord
 from satupeta_server.models.base import new_id, now
 from satupeta_server.models.roles import Role
 from satupeta_server.models.sessions import Session
@@ -21,7 +23,11 @@ from satupeta_server.security.tokens import Claims, Tokens
 from satupeta_server.services.audit import record_action
 from satupeta_server.settings import Settings
 
-EndReason = Literal["logout", "password", "deactivation", "deletion", "command"]
+logger = logging.getLogger(__name__)
+
+EndReason = Literal["logout", "password", "deactivation", "deletion", "command", "revocation"]
+NEW_ADDRESS = "session_address_changed"
+"""The audit log's name of what may be a theft."""
 _LONGEST_USER_AGENT = 300
 
 
@@ -55,8 +61,10 @@ class SessionService:
         await session.aio_save(force_insert=True)
         return self._pair(Claims(user_id, session.id), session.expires_at)
 
-    async def refresh(self, refresh_token: str, address: str | None) -> TokenPair:
-        """Give a new pair of tokens and record the use.
+    async def refresh(
+        self, refresh_token: str, address: str | None, request_id: str | None = None
+    ) -> TokenPair:
+        """Give a new pair of tokens and record the use, and each new address that it comes from.
 
         The same refresh token serves again, also at the same time: the portal asks twice with
         one token (contract, 3.2). Raises NotAuthenticatedError when the token or its session
@@ -70,10 +78,18 @@ class SessionService:
             session = await self._living_session(claims, for_update=True)
             if session is None:
                 raise NotAuthenticatedError("refresh_failed")
+            caller = Caller(
+                user_id=claims.user_id,
+                session_id=claims.session_id,
+                address=address,
+                request_id=request_id,
+            )
+            is_new = await _record_new_address(caller, session)
             use = {
                 "last_used_at": now(),
                 "last_address": address,
                 "refresh_count": Session.refresh_count + 1,
+                "address_changes": Session.address_changes + int(is_new),
             }
             await Session.update(use).where(Session.id == claims.session_id).aio_execute()
         return self._pair(claims, session.expires_at)
@@ -107,7 +123,9 @@ class SessionService:
         if self.settings.database_replica_url is None:
             return
         note = functools.partial(_note_write, caller.session_id) if caller.session_id else None
-        reader.set(Reader(caller.write_position if is_read else None, note))
+        # Of a machine's token it is not known what it wrote, so it asks the primary.
+        is_from_standby = is_read and caller.token_id is None
+        reader.set(Reader(caller.write_position if is_from_standby else None, note))
 
     async def logout(self, caller: Caller, access_token: str) -> None:
         """End the session of a token, expired or not; a token that is none ends nothing."""
@@ -125,6 +143,8 @@ class SessionService:
             Session.select(
                 Session.expires_at,
                 Session.write_position,
+                Session.address,
+                Session.last_address,
                 Role.name.alias("role_name"),
                 User.organization_id.alias("organization_key"),
             )
@@ -156,6 +176,27 @@ class SessionService:
             self.tokens.sign("refresh", claims, min(refresh_ends, session_ends)),
             int(access_ends.timestamp()),
         )
+
+
+async def _record_new_address(caller: Caller, session: Any) -> bool:
+    """Record that a session is used from an address that it never was; tells whether it is so.
+
+    All refreshes come from the portal's own address, so another one may be a thief's.
+    """
+    address, session_id = caller.address, caller.session_id
+    if address is None or address in (session.address, session.last_address):
+        return False
+    known = (
+        (AuditRecord.subject == "sessions")
+        & (AuditRecord.subject_id == session_id)
+        & (AuditRecord.action == NEW_ADDRESS)
+        & (AuditRecord.address == address)
+    )
+    if await AuditRecord.select(AuditRecord.id).where(known).aio_execute():
+        return False
+    await record_action(caller, NEW_ADDRESS, "sessions", session_id)
+    logger.warning("session %s is refreshed from a new address, %s", session_id, address)
+    return True
 
 
 async def _note_write(session_id: uuid.UUID) -> None:
