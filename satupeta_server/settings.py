@@ -232,7 +232,8 @@ class Settings(BaseSettings):
         1000,
         ge=1,
         le=100_000,
-        description="Rows of mapsets, news, regionals and histories at most in one list.",
+        description="Rows of mapsets, news, regionals, histories and the audit log at most in one "
+        "list.",
     )
     reverify_on_edit: bool = Field(
         default=False, description="An approved mapset that is edited returns to verification."

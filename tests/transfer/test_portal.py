@@ -100,7 +100,7 @@ def test_everything_of_a_second_instance_comes_and_comes_once(
         assert ours == theirs, table
     recorded = here.audit()
     assert recorded.count(("import_portal", "portal", "satupeta import portal")) == 1
-    assert {action for action, *_ in recorded} == {"import_portal", "create"}
+    assert {action for action, *_ in recorded} == {"import_portal", "create", "update"}
     assert secrets_of(here) == secrets_of(there)
     assert pictures_of(here) == {
         key: found for key, found in pictures_of(there).items() if key in pictures_of(here)
