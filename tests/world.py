@@ -16,7 +16,7 @@ from satupeta_server.security.encryption import Encryptor
 from satupeta_server.security.passwords import hash_password
 
 EAST_JAVA = "01968b53-a910-7a67-bd10-975b8923b92e"
-PASSWORD = "Rahasia-2026!"
+PASSWORD = "Sawah-Hijau-2026!"
 CREDENTIAL_SECRET = {"username": "pembaca", "password": "sandi-geoserver"}
 
 USERS = {

@@ -3,13 +3,14 @@
 import asyncio
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import bcrypt
 
 from satupeta_server.messages import Message
+from satupeta_server.security.common_passwords import is_common
 
 Result = TypeVar("Result")
 
@@ -19,11 +20,12 @@ LONGEST_BYTES = 72
 _threads = ThreadPoolExecutor(2, thread_name_prefix="passwords")
 
 
-def broken_password_rule(password: str) -> Message | None:
+def broken_password_rule(password: str, own: Iterable[str] = ()) -> Message | None:
     """Say what is wrong with a new password, or None.
 
     The rule is the portal's own: 8 characters or more, among them an upper-case letter, a digit
-    and a symbol; and at most 72 bytes.
+    and a symbol; and at most 72 bytes. Nor may it be a common word, or one of the user's ``own``
+    names, with trimmings.
     """
     if len(password.encode()) > LONGEST_BYTES:
         return Message("password_too_long")
@@ -33,7 +35,9 @@ def broken_password_rule(password: str) -> Message | None:
         and any(character.isdigit() for character in password)
         and re.search(r"[^\w\s]|_", password)
     )
-    return None if complete else Message("password_too_weak")
+    if not complete:
+        return Message("password_too_weak")
+    return Message("password_too_common") if is_common(password, own) else None
 
 
 def hash_password(password: str, rounds: int) -> str:

@@ -34,6 +34,7 @@ from satupeta_server.services.records import (
 )
 from satupeta_server.services.sessions import EndReason, end_sessions
 
+_OWN_NAMES = ("name", "username", "email")
 _LOCK_KEY = 0x5A705E25
 _REFERENCES = {"profile_picture": File, "organization_id": Organization, "role_id": Role}
 
@@ -54,14 +55,19 @@ class UserService(RecordService):
     async def create(self, caller: Caller, values: Values) -> Document:
         """Store a new user; raises InvalidError for a weak password."""
         caller.scope("users:write")
-        return await super().create(caller, await self._hashed(values))
+        return await super().create(caller, await self._hashed(values, values))
 
     async def update(
         self, caller: Caller, record_id: uuid.UUID, values: Values, expected: Revisions = None
     ) -> Document:
         """Change a user; raises InvalidError for a weak password."""
         caller.scope("users:write")
-        return await super().update(caller, record_id, await self._hashed(values), expected)
+        own = values
+        if values.get("password") is not None:
+            row = await User.aio_get_or_none(User.id == record_id)
+            own = {**_names_of(row), **values} if row is not None else values
+        hashed = await self._hashed(values, own)
+        return await super().update(caller, record_id, hashed, expected)
 
     async def locked(self, caller: Caller, record_id: uuid.UUID, expected: Revisions) -> Any:
         """Hold a user; changes of users go one by one, for the sake of the last administrator."""
@@ -100,12 +106,13 @@ class UserService(RecordService):
         if row is not None and demoted:
             await keep_an_administrator(row)
 
-    async def _hashed(self, values: Values) -> Values:
+    async def _hashed(self, values: Values, own: Values) -> Values:
         if values.get("password") is None:
             return {name: value for name, value in values.items() if name != "password"}
         values = dict(values)
         password = values.pop("password")
-        return {**values, **await _password_columns(password, self.settings.bcrypt_rounds)}
+        rounds = self.settings.bcrypt_rounds
+        return {**values, **await _password_columns(password, rounds, own)}
 
 
 class MeService(RecordService):
@@ -127,7 +134,7 @@ class MeService(RecordService):
                 raise invalid("current_password", "required")
             if not await in_thread(check_password, current, user.password_hash, rounds):
                 raise invalid("current_password", "password_wrong")
-            values |= await _password_columns(password, rounds)
+            values |= await _password_columns(password, rounds, {**_names_of(user), **values})
         return await self.update(caller, caller.identity(), values, expected)
 
     async def updated(self, caller: Caller, row: Any, changes: Values) -> None:
@@ -147,15 +154,20 @@ async def set_password(user: User, password: str, rounds: int) -> None:
 
     Raises InvalidError for a password that breaks the rule.
     """
-    columns = await _password_columns(password, rounds)
+    columns = await _password_columns(password, rounds, _names_of(user))
     counted = {**columns, "revision": User.revision + 1, "updated_at": now()}
     async with database.whole():
         await User.update(counted).where(User.id == user.id).aio_execute()
         await end_sessions("password", Session.user_id == user.id)
 
 
-async def _password_columns(password: str, rounds: int) -> Values:
-    problem = broken_password_rule(password)
+def _names_of(user: User) -> Values:
+    return {name: getattr(user, name) for name in _OWN_NAMES}
+
+
+async def _password_columns(password: str, rounds: int, own: Values) -> Values:
+    names = [own[name] for name in _OWN_NAMES if own.get(name)]
+    problem = broken_password_rule(password, names)
     if problem is not None:
         raise InvalidError(errors={"password": [problem]})
     password_hash = await in_thread(hash_password, password, rounds)

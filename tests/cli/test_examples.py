@@ -74,7 +74,7 @@ PREPARED = {
         for kind in import_.KINDS
     },
     "db restore": Preparation("satupeta db backup satupeta-2026-01-31.satupeta.tar"),
-    "user password": Preparation("printf 'Rahasia-2026!' > password.txt"),
+    "user password": Preparation("printf 'Sawah-Hijau-2026!' > password.txt"),
 }
 
 

@@ -30,7 +30,7 @@ BODIES = {
         "name": "Sekali",
         "username": "sekali",
         "email": "sekali@example.org",
-        "password": "Rahasia-2026!",
+        "password": "Sawah-Hijau-2026!",
     },
 }
 CATEGORY = BODIES["/categories"]
@@ -215,7 +215,7 @@ async def test_no_password_can_be_told_from_what_is_kept(api: Api) -> None:
     }
     assert (await create(api, body, path="/users")).status == 201
     kept = rows(api, "SELECT idempotency_keys::text FROM idempotency_keys")
-    assert "Rahasia-2026!" not in str(kept)
+    assert "Sawah-Hijau-2026!" not in str(kept)
 
 
 def picture() -> bytes:

@@ -308,3 +308,22 @@ async def test_an_administrator_without_a_password_is_not_counted_as_the_last(ap
     path = f"/users/{api.world.users['administrator']}"
     answer = await api.patch(path, user="administrator", json_body={"is_active": False})
     assert (answer.status, answer.json["code"]) == (409, "last_administrator")
+
+
+async def test_the_own_names_are_no_password_wherever_one_is_set(api: Api) -> None:
+    weak = {"password": "Pengelola-2026!"}
+    path = f"/users/{api.world.users['pengelola']}"
+    token = (await login(api)).json["access_token"]
+    change = {**weak, "current_password": PASSWORD}
+    link = await api.application.services.logins.make_reset_token("pengelola")
+    new = person(api, username="wirawan", password="Wirawan-2026!")
+    for answer in (
+        await api.patch(path, json_body=weak, **ADMINISTRATOR),
+        await api.patch(path, json_body={**weak, "name": "Lain"}, **ADMINISTRATOR),
+        await api.patch("/me", token=token, json_body=change),
+        await api.post("/auth/password-reset", json_body={**weak, "token": link}),
+        await api.post("/users", json_body=new, **ADMINISTRATOR),
+    ):
+        assert answer.status == 422
+        assert list(answer.json["errors"]) == ["password"]
+    assert (await login(api)).status == 200
