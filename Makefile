@@ -4,7 +4,7 @@ BIN := .venv/bin
 # As many processes as there are cores; each has servers of its own.
 PARALLEL ?= -n logical --maxprocesses=4 --dist worksteal
 
-.PHONY: run test test-long faults bench lint types architecture format lock clean
+.PHONY: run test test-long faults bench lint types architecture format audit lock clean
 
 run: .venv/.run
 	@exec $(BIN)/satupeta dev
@@ -35,6 +35,10 @@ types: .venv/.test
 
 architecture: .venv/.test
 	$(BIN)/lint-imports --config setup.cfg
+
+# Known flaws of the dependencies; the one check that needs the internet.
+audit:
+	@PYTHON=$(PYTHON) .ci/audit
 
 format: .venv/.test
 	$(BIN)/ruff check --fix .

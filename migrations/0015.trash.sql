@@ -1,4 +1,4 @@
--- depends: 0013.suggest
+-- depends: 0014.audit
 
 -- When all that told of the person was erased from the row; such a user never comes back.
 ALTER TABLE users ADD COLUMN erased_at timestamptz CHECK (erased_at IS NULL OR deleted_at IS NOT NULL);

@@ -1,4 +1,4 @@
--- depends: 0013.suggest
+-- depends: 0015.trash
 
 CREATE TABLE api_tokens (
     id uuid PRIMARY KEY,

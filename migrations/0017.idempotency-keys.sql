@@ -1,4 +1,4 @@
--- depends: 0015.trash
+-- depends: 0016.api-tokens
 
 CREATE TABLE idempotency_keys (
     user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,

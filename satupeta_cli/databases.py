@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 
 def server_settings(context: Context, *, object_store: bool = False) -> "Settings":
-    """Give the settings; raises StartError when a server that is needed is not set."""
+    """Give the settings of the tables' owner.
+
+    Raises StartError when a server that is needed is not set.
+    """
     from satupeta_server.settings import require_servers
 
-    settings = context.settings()
+    settings = context.settings().owner()
     require_servers(settings, object_store=object_store)
     return settings
 

@@ -144,12 +144,14 @@ class _Run:
 
     async def work(self, administration: Administration, links: "LinkFile | None") -> "Moved":
         """Move, and write the totals, however it ends."""
+        from satupeta_server.fetching import Guard
         from satupeta_server.transfer.portal.client import PortalClient
         from satupeta_server.transfer.portal.exchange import Exchange
         from satupeta_server.transfer.portal.moving import Move
 
         services, caller = administration.services, administration.caller
-        with Exchange() as exchange:
+        guard = Guard(services.settings.fetch_allowed_networks)
+        with Exchange(guard) as exchange:
             client = PortalClient(exchange, self.username, self.password)
             await client.open(self.address)
             self._warn(client.base, await client.role())

@@ -71,13 +71,10 @@ async def change(
     record_id: "uuid.UUID",
     values: Values,
     *,
-    action: str = "update",
     dry_run: bool = False,
 ) -> str:
-    """Change a record, with its audit record; gives what came of it."""
-    caller, subject = administration.caller, service.resource.subject
-    # Services take a password out of the values that they are given.
-    outcome, fields = SAME, sorted(values)
+    """Change a record; gives what came of it."""
+    caller, outcome = administration.caller, SAME
     async with administration.change(dry_run=dry_run):
         # Held from here on, so its revision tells whether this very change is one.
         row = await service.locked(caller, record_id, None)
@@ -85,7 +82,6 @@ async def change(
         document = await service.update(caller, record_id, values)
         if document.revision != before:
             outcome = CHANGED
-            await administration.record(action, subject, record_id, fields=fields)
     return outcome
 
 
@@ -96,10 +92,9 @@ async def delete(
     *,
     dry_run: bool = False,
 ) -> str:
-    """Delete a record softly, with its audit record."""
+    """Delete a record softly."""
     async with administration.change(dry_run=dry_run):
         await service.delete(administration.caller, record_id)
-        await administration.record("delete", service.resource.subject, record_id)
     return DELETED
 
 
@@ -109,7 +104,6 @@ def change_called(
     called: str,
     values: Values,
     *,
-    action: str = "update",
     dry_run: bool = False,
 ) -> None:
     """Change the one record that is called so, and tell what came of it."""
@@ -119,7 +113,7 @@ def change_called(
 
         service = getattr(administration.services, subject)
         row = await find(service, administration.caller, called)
-        return await change(administration, service, row.id, values, action=action, dry_run=dry_run)
+        return await change(administration, service, row.id, values, dry_run=dry_run)
 
     tell(called, administer(context, work), dry_run=dry_run)
 

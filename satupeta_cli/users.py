@@ -65,15 +65,11 @@ async def checked_for_update(administration: Administration, values: Values) -> 
 async def make_user(
     administration: Administration, values: Values, *, dry_run: bool = False
 ) -> uuid.UUID:
-    """Create a user, with its audit record, and give the id."""
+    """Create a user, and give the id."""
     checked = await checked_for_create(administration, values)
     async with administration.change(dry_run=dry_run):
         document = await administration.services.users.create(administration.caller, checked)
-        made = json.loads(document.json)
-        user_id = uuid.UUID(made["id"])
-        details = {"username": made["username"], "role": made["role"]["name"]}
-        await administration.record("create", "users", user_id, **details)
-    return user_id
+        return uuid.UUID(json.loads(document.json)["id"])
 
 
 def make_link(context: Context, user: str, *, dry_run: bool = False) -> str:

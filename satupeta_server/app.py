@@ -11,6 +11,7 @@ from satupeta_server.caching import Cache
 from satupeta_server.changes import Changes
 from satupeta_server.errors import StartError
 from satupeta_server.handlers.base import Access, BaseHandler, NotFoundHandler, RequestsUnderWay
+from satupeta_server.handlers.headers import security_headers
 from satupeta_server.handlers.kept import Answer, Front
 from satupeta_server.handlers.pages import HomeHandler
 from satupeta_server.openapi import make_document
@@ -48,6 +49,7 @@ class Application(tornado.web.Application):
             default_handler_args={"services": services, "access": Access({})},
             compress_response=True,
             allowed_origins=self._origins,
+            security_headers=security_headers(settings.base_url),
             answers=self.answers,
             changes=changes,
             # Half of the connections stay for the others.

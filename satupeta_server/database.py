@@ -54,11 +54,23 @@ class _PoolBackend(AioPgPoolBackend):  # type: ignore[misc]
     """A pool that says as the driver does that a connection has died while it was handed out."""
 
     async def acquire(self) -> Any:
-        """Give a connection; aiopg only asserts that it lives."""
+        """Give a connection; aiopg only asserts that it lives.
+
+        Raises TimeoutError when the pool cannot be filled in time: all who wait for that would
+        otherwise do it again one after the other.
+        """
+        if self.pool is None:
+            async with asyncio.timeout(self.connect_params["timeout"]):
+                await self.connect()
         try:
-            return await super().acquire()
+            connection = await super().acquire()
         except AssertionError as error:
             raise psycopg2.OperationalError("the connection has been closed") from error
+        if _is_cancelled():
+            # Up to Python 3.11, asyncio loses a cancel that comes as the connection is made.
+            await self.release(connection)
+            raise asyncio.CancelledError
+        return connection
 
 
 class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
@@ -118,7 +130,7 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
             try:
                 result = await self._run(sql, params, fetch_results)
             except _STALE:
-                if in_transaction() or not is_read:
+                if in_transaction() or not is_read or _is_cancelled():
                     raise
                 await self._forget_idle_connections()
                 result = await self._run(sql, params, fetch_results)
@@ -189,8 +201,7 @@ def connect(settings: Settings) -> Database:
     if settings.database_url is None:
         raise UnavailableError
     pool = {
-        # None is made before it is needed: all would wait for the first, one after the other.
-        "minsize": 0,
+        "minsize": 1,
         "maxsize": settings.database_pool_size,
         "timeout": settings.database_timeout_seconds,
     }

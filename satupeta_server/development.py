@@ -15,6 +15,7 @@ from satupeta_server import database
 from satupeta_server.embedded import DataFolderLock, EmbeddedError, EmbeddedServers
 from satupeta_server.errors import StartError
 from satupeta_server.logs import configure_logging
+from satupeta_server.maintenance.grants import grant_to_api
 from satupeta_server.migrating import upgrade
 from satupeta_server.secrets_store import with_generated_secrets
 from satupeta_server.seed.accounts import make_accounts
@@ -92,11 +93,12 @@ def prepare_data(settings: Settings, say: Say, *, with_sample: bool) -> list[dic
 
     Raises StartError when the database or the store cannot be used.
     """
-    direct = settings.direct()
-    if direct.database_url is None:
+    owner = settings.owner()
+    if owner.database_url is None:
         raise StartError("DATABASE_URL is not set.")
-    upgrade(direct.database_url.get_secret_value(), say)
-    database.connect(direct)
+    upgrade(owner.database_url.get_secret_value(), say)
+    grant_to_api(owner)
+    database.connect(owner)
     store = ObjectStore(settings)
     store.ensure_bucket()
     is_development = settings.environment == "development"

@@ -129,6 +129,10 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
         "Gambar terlalu besar; batasnya {limit} piksel.",
         "The image is too large; the limit is {limit} pixels.",
     ),
+    "archive_too_large": (
+        "Arsip ini terlalu besar bila dibuka, atau isinya terlalu banyak.",
+        "This archive is too large once it is unpacked, or holds too much.",
+    ),
     "file_missing": (
         "Sertakan satu berkas pada bagian bernama “file”.",
         "Send one file in the part named “file”.",
@@ -222,8 +226,8 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
     ),
     "must_be_email": ("Alamat surel tidak benar.", "This is not a valid email address."),
     "must_be_url": (
-        "Harus alamat lengkap yang diawali http:// atau https://.",
-        "This must be a complete address that begins with http:// or https://.",
+        "Harus alamat lengkap yang diawali http:// atau https://, tanpa nama pengguna di dalamnya.",
+        "This must be a complete address that begins with http:// or https://, without a user.",
     ),
     "must_be_region_code": (
         "Harus kode wilayah, misalnya 35, 35.78, 35.78.01 atau 35.78.01.1001.",

@@ -55,6 +55,7 @@ from satupeta_server.handlers.trash import DeletedHandler, RestoreHandler, Trash
 from satupeta_server.queries.listing import LARGEST_OFFSET
 from satupeta_server.queries.vocabulary import LONGEST_QUERY
 from satupeta_server.representations.api_tokens import NEW_TOKEN, TOKEN
+from satupeta_server.representations.audit import AUDIT_RECORD
 from satupeta_server.representations.base import Representation, Schema
 from satupeta_server.representations.categories import CATEGORY
 from satupeta_server.representations.classifications import CLASSIFICATION
@@ -571,6 +572,7 @@ ROUTES: tuple[Route, ...] = (
         },
     ),
     *_read_only("roles", ROLE, "role"),
+    *_read_only("audit", AUDIT_RECORD, "audit record"),
     Route(
         "/search",
         SearchHandler,

@@ -24,6 +24,12 @@ from satupeta_server.settings_values import (
 )
 
 _MEGABYTE = 1024 * 1024
+_DATABASE_ADDRESSES = (
+    "database_url",
+    "database_direct_url",
+    "database_replica_url",
+    "migration_database_url",
+)
 _REGION = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
 
 
@@ -81,6 +87,11 @@ class Settings(BaseSettings):
     )
     database_replica_url: SecretStr | None = Field(
         None, description="A standby of that server, which takes reads while it is near enough."
+    )
+    migration_database_url: SecretStr | None = Field(
+        None,
+        description="The same database by the role that owns its tables, for migrations, retention "
+        "and `satupeta db`; `satupeta serve` does not need it. Default: as DATABASE_DIRECT_URL.",
     )
 
     request_timeout_seconds: float = Field(
@@ -212,11 +223,17 @@ class Settings(BaseSettings):
          "doc", "docx", "xls", "xlsx", "zip"],
         description="JSON list of the extensions that may be uploaded.",
     )  # fmt: skip
+    fetch_allowed_networks: list[str] = Field(
+        [],
+        description="JSON list of networks that are not public, such as `10.20.0.0/16`, where an "
+        "address that others gave may lead nevertheless.",
+    )
     list_limit: int = Field(
         1000,
         ge=1,
         le=100_000,
-        description="Rows of mapsets, news, regionals and histories at most in one list.",
+        description="Rows of mapsets, news, regionals, histories and the audit log at most in one "
+        "list.",
     )
     reverify_on_edit: bool = Field(
         default=False, description="An approved mapset that is edited returns to verification."
@@ -227,6 +244,13 @@ class Settings(BaseSettings):
         le=36_500,
         description="Days after which `satupeta trash purge` removes a deleted record for good; "
         "0 keeps all for ever.",
+    )
+    audit_retention_days: int = Field(
+        730,
+        ge=0,
+        le=36_500,
+        description="After so many days `satupeta audit prune` removes a record of the audit log; "
+        "0 keeps them for ever.",
     )
     timezone: str = Field("Asia/Jakarta", description="Time zone of the times in answers.")
 
@@ -257,7 +281,7 @@ class Settings(BaseSettings):
             parse_encryption_keys(value.get_secret_value())
         return value
 
-    @field_validator("database_url", "database_direct_url", "database_replica_url")
+    @field_validator(*_DATABASE_ADDRESSES)
     @classmethod
     def _postgresql_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
@@ -295,7 +319,7 @@ class Settings(BaseSettings):
             raise ValueError("must look like us-east-1")
         return value
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "fetch_allowed_networks")
     @classmethod
     def _networks(cls, value: list[str]) -> list[str]:
         for network in value:
@@ -348,6 +372,17 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _two_roles_have_names(self) -> Self:
+        if self.migration_database_url is None:
+            return self
+        if self.database_url is None:
+            raise ValueError("DATABASE_URL must be set with MIGRATION_DATABASE_URL")
+        for name in ("database_url", "migration_database_url"):
+            if _role(getattr(self, name)) is None:
+                raise ValueError(f"{name.upper()} must name its user, as there are two of them")
+        return self
+
+    @model_validator(mode="after")
     def _key_fits_algorithm(self) -> Self:
         # RFC 7518, 3.2: a key is at least as long as the hash.
         needed = int(self.algorithm.removeprefix("HS")) // 8
@@ -383,7 +418,7 @@ class Settings(BaseSettings):
         for name in ("minio_root_password", "minio_fallback_root_password"):
             if password := getattr(self, name):
                 yield name.upper(), password.get_secret_value()
-        for name in ("database_url", "database_direct_url", "database_replica_url"):
+        for name in _DATABASE_ADDRESSES:
             address = getattr(self, name)
             # Without a password in it the server knows the client by other means.
             if address and (password := dsn_parts(address.get_secret_value()).get("password")):
@@ -408,6 +443,24 @@ class Settings(BaseSettings):
         address = self.database_direct_url or self.database_url
         return self.model_copy(update={"database_url": address, "database_pooler": False})
 
+    def owner(self) -> Self:
+        """The settings of whoever owns the tables: migrations, retention and ``satupeta db``.
+
+        Their DATABASE_DIRECT_URL is still that of the API.
+        """
+        direct = self.direct()
+        address = self.migration_database_url or direct.database_url
+        update = {"database_url": address, "database_direct_url": direct.database_url}
+        return direct.model_copy(update=update)
+
+    @property
+    def api_role(self) -> str | None:
+        """The role of the API in PostgreSQL, where the tables are another one's; else None."""
+        if self.migration_database_url is None:
+            return None
+        role = _role(self.database_direct_url or self.database_url)
+        return None if role == _role(self.migration_database_url) else role
+
     def secret_key_ring(self) -> list[str]:
         """The keys of tokens, the signing one first."""
         if self.secret_key is None:
@@ -421,6 +474,10 @@ class Settings(BaseSettings):
         if self.encryption_keys is None:
             raise StartError("ENCRYPTION_KEYS is not set.")
         return parse_encryption_keys(self.encryption_keys.get_secret_value())
+
+
+def _role(address: SecretStr | None) -> str | None:
+    return dsn_parts(address.get_secret_value()).get("user") if address else None
 
 
 def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:

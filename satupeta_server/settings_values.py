@@ -20,6 +20,15 @@ def is_bucket_name(text: str) -> bool:
     return _BUCKET.fullmatch(text) is not None
 
 
+def is_network(text: str) -> bool:
+    """Tell whether a text is a network, such as 10.20.0.0/16, or one address."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_default_secret(text: str) -> bool:
     """Tell whether a secret is one that installations come with."""
     plain = re.sub(r"[^a-z0-9]", "", text.lower())
@@ -29,15 +38,6 @@ def is_default_secret(text: str) -> bool:
 def is_weak_key(text: str) -> bool:
     """Tell whether a key that signs could be guessed."""
     return len(text) < 32 or len(set(text)) < 10 or is_default_secret(text)
-
-
-def is_network(text: str) -> bool:
-    """Tell whether a text is an address, or a network such as 10.0.0.0/8."""
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
 
 
 def parse_texts(text: str) -> list[str]:

@@ -28,14 +28,21 @@ from tornado.testing import bind_unused_port
 from satupeta_server import database, migrating
 from satupeta_server.app import Application, make_app
 from satupeta_server.embedded import Addresses, EmbeddedServers
+from satupeta_server.embedded.cluster import SUPERUSER
+from satupeta_server.embedded.credentials import load_credentials
+from satupeta_server.embedded.postgres import ROLE
+from satupeta_server.maintenance.grants import grant_to_api
 from satupeta_server.seed.reference import seed_reference
 from satupeta_server.server import make_http_server
 from satupeta_server.settings import Settings, load_settings
 from satupeta_server.storage import ObjectStore
+from tests import leaks
+from tests.leaks import pytest_runtest_makereport  # noqa: F401  a hook of all tests
 from tests.rows import State, reading_state
 from tests.serving import Start, starting
 from tests.world import World, make_world
 
+API_ROLE = "satupeta_api_of_tests"
 SECRET_KEY = "a-secret-key-of-the-tests-0123456789-abcdefghij"
 TEMPLATE = "satupeta_template"
 
@@ -49,6 +56,8 @@ hypothesis.settings.register_profile(
     "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("tests")
+
+leaks.watch()
 
 # A run that a shell started in the background ignores Ctrl-C, and so would all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -123,15 +132,55 @@ def tmp_path() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def addresses() -> Iterator[Addresses]:
-    """A real PostgreSQL and a real object store, for this process of the run alone."""
+def servers_folder() -> Iterator[Path]:
+    """The data folder of the run's servers."""
     has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
     with passable_folder(MEMORY if has_room else None) as folder:
-        servers = EmbeddedServers(folder)
-        try:
-            yield servers.start()
-        finally:
-            servers.stop()
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def addresses(servers_folder: Path) -> Iterator[Addresses]:
+    """A real PostgreSQL and a real object store, for this process of the run alone."""
+    servers = EmbeddedServers(servers_folder)
+    try:
+        yield servers.start()
+    finally:
+        servers.stop()
+        for log in servers_folder.rglob("*.log"):
+            leaks.look(log.read_text(errors="replace"), log.name)
+
+
+@pytest.fixture(scope="session")
+def api_role(servers_folder: Path, addresses: Addresses) -> str:
+    """The name, and password, of a role that owns nothing."""
+    credentials = load_credentials(servers_folder)
+    assert credentials is not None
+    superuser = address_of(addresses, "postgres").replace(
+        f"//{ROLE}:{credentials.database_password}@",
+        f"//{SUPERUSER}:{credentials.database_superuser_password}@",
+    )
+    execute(superuser, f"CREATE ROLE {API_ROLE} LOGIN PASSWORD '{API_ROLE}'")
+    # Who drops a database ends the connections that the API has left there.
+    execute(superuser, f"GRANT {API_ROLE} TO {ROLE}")
+    return API_ROLE
+
+
+def with_two_roles(settings: Settings, api_role: str) -> Settings:
+    """Settings whose API has a role of its own, which was granted what it needs."""
+    owner = settings.database_url
+    assert owner is not None
+    parts = urlsplit(owner.get_secret_value())
+    host = parts.netloc.rpartition("@")[2]
+    address = parts._replace(netloc=f"{api_role}:{api_role}@{host}")
+    two = settings.model_copy(
+        update={
+            "database_url": SecretStr(urlunsplit(address)),
+            "migration_database_url": owner,
+        }
+    )
+    assert grant_to_api(two.owner())
+    return two
 
 
 def address_of(addresses: Addresses, name: str) -> str:
@@ -170,7 +219,7 @@ def own_database(addresses: Addresses, kind: str, template: str = "template1") -
 
 def make_settings(addresses: Addresses, database_name: str, **overrides: Any) -> Settings:
     """Settings for one database of the run's servers."""
-    return load_settings(
+    settings = load_settings(
         None,
         **{
             "database_url": SecretStr(address_of(addresses, database_name)),
@@ -186,6 +235,8 @@ def make_settings(addresses: Addresses, database_name: str, **overrides: Any) ->
             **overrides,
         },
     )
+    leaks.learn(settings)
+    return settings
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import psutil
 
 from satupeta_server.server import parent_environment
 from satupeta_server.settings import Settings
+from tests import leaks
 from tests.running import SATUPETA, ask, free_port
 
 END_SECONDS = 10
@@ -113,3 +114,4 @@ def starting(folder: Path) -> Iterator[Start]:
     finally:
         for one in started:
             one.kill()
+            leaks.look(one.said.read_text(errors="replace"), "the log of satupeta serve")

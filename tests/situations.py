@@ -139,6 +139,13 @@ def token(username: str) -> Make:
     return make
 
 
+async def audit_record(api: Api) -> str:
+    """Finds what the audit log says of a new record."""
+    of = f"subject_id={await record('news')(api)}"
+    found = await api.get("/audit", user="administrator", filter=of)
+    return str(found.json["items"][0]["id"])
+
+
 def deleted(make: Make, subject: str) -> Make:
     """Makes a record and deletes it."""
 
@@ -289,6 +296,7 @@ SITUATIONS: Mapping[str, Mapping[str, Situation]] = {
             (401, 403, 403, 404, 404),
         ),
     },
+    "/audit/{id}": {"any": Situation(audit_record, ADMINISTRATORS)},
     "/roles/{id}": {"any": Situation(known(lambda api: api.world.roles["administrator"]), STAFF)},
     "/files/{id}": {
         "the manager's upload": Situation(

@@ -168,6 +168,24 @@ def test_every_page_is_reached_from_the_index() -> None:
     assert DOCS / "index.md" in {target for target, _ in links(ROOT / "README.md")}
 
 
+def test_every_test_that_the_page_of_security_names_exists() -> None:
+    page = read(DOCS / "security.md")
+    named = set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page))
+    assert len(named) > 40
+    for path, function in named:
+        assert (ROOT / path).is_file(), path
+        assert not function or f"def {function}(" in read(ROOT / path), function
+
+
+def test_each_line_of_the_page_of_security_has_a_state_and_what_is_held_a_test() -> None:
+    tables = re.findall(r"^\| (?:API\d+|V\d+\.\d+) .*$", read(DOCS / "security.md"), re.MULTILINE)
+    assert len(tables) > 70
+    for line in tables:
+        state = line.split("|")[2].strip()
+        assert state in ("held", "partly", "not held", "not applicable"), line
+        assert state != "held" or "`tests/" in line or "](" in line, line
+
+
 def test_every_link_leads_somewhere() -> None:
     for page in TEXTS:
         for target, anchor in links(page):

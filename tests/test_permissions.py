@@ -29,6 +29,7 @@ READERS = {
     "credentials": ADMINISTRATOR,
     "users": USER_KEEPERS,
     "roles": STAFF,
+    "audit": ADMINISTRATOR,
     "search": EVERYBODY,
 }
 WRITERS = {

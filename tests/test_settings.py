@@ -27,6 +27,8 @@ DEFAULTS: dict[str, Any] = {
     "DATABASE_POOLER": False,
     "DATABASE_DIRECT_URL": None,
     "DATABASE_REPLICA_URL": None,
+    "MIGRATION_DATABASE_URL": None,
+    "AUDIT_RETENTION_DAYS": 730,
     "SECRET_KEY": None,
     "ALGORITHM": "HS256",
     "ACCESS_TOKEN_EXPIRE_MINUTES": 480,
@@ -87,11 +89,18 @@ IMPOSSIBLE: dict[str, list[str]] = {
     "DATABASE_POOLER": ["perhaps"],
     "DATABASE_DIRECT_URL": ["db.example.org", "mysql://u:p@h/x"],
     "DATABASE_REPLICA_URL": ["db.example.org", "mysql://u:p@h/x"],
+    "MIGRATION_DATABASE_URL": ["db.example.org", "mysql://u:p@h/x"],
+    "AUDIT_RETENTION_DAYS": ["-1", "36501", "1.5"],
     "DATABASE_POOL_SIZE": ["0", "201"],
     "DATABASE_TIMEOUT_SECONDS": ["0.5", "121", "nan", "inf"],
     "REQUEST_TIMEOUT_SECONDS": ["0.5", "601", "nan", "inf"],
+    "CLIENT_TIMEOUT_SECONDS": ["0.5", "601", "nan", "inf"],
+    "MAX_CONNECTIONS": ["9", "100001", "x"],
+    "IDEMPOTENCY_HOURS": ["0", "721", "x"],
     "RESPONSE_CACHE_MEGABYTES": ["-1", "4097", "x"],
     "SECRET_KEY": ["short", "x" * 64, "changeme-" * 8, "your-secret-key-here-0123456789-abcdef"],
+    "SECRET_KEYS_OLD": ["x", "{}", "[1]", '["short"]', json.dumps(["x" * 64])],
+    "TRUSTED_PROXIES": ["10.0.0.1", "[1]", "{}", '["x"]', '["10.0.0.1/8"]', '["*"]'],
     "ALGORITHM": ["none", "RS256", "hs256"],
     "ACCESS_TOKEN_EXPIRE_MINUTES": ["0", "43201", "1.5"],
     "REFRESH_TOKEN_EXPIRE_DAYS": ["0", "366"],
@@ -142,6 +151,7 @@ IMPOSSIBLE: dict[str, list[str]] = {
     "MAX_BODY_SIZE": ["0", "99999999"],
     "MAX_IMAGE_PIXELS": ["0"],
     "ALLOWED_EXTENSIONS": ["jpg,png", '["a/b"]', '[""]', '["tar.gz"]', '"jpg"', "[1]"],
+    "FETCH_ALLOWED_NETWORKS": ["10.0.0.0/8", '["10.0.0.1/8"]', '["peta.example.org"]', '[""]'],
     "LIST_LIMIT": ["0", "100001"],
     "REVERIFY_ON_EDIT": ["x"],
     "TRASH_RETENTION_DAYS": ["-1", "36501", "soon"],
@@ -377,6 +387,7 @@ def test_production_names_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) -
         ("DATABASE_URL", "postgresql://satupeta:Ab3!@db/satupeta"),
         ("DATABASE_DIRECT_URL", "postgresql://satupeta:Ab3!@db/satupeta"),
         ("DATABASE_REPLICA_URL", "postgresql://satupeta:postgres@db/satupeta"),
+        ("MIGRATION_DATABASE_URL", "postgresql://satupeta:postgres@db/satupeta"),
         ("MINIO_ROOT_PASSWORD", "minioadmin"),
         ("MINIO_FALLBACK_ROOT_PASSWORD", "minioadmin"),
         ("MINIO_ROOT_PASSWORD", "Change-Me!"),
@@ -416,6 +427,7 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", "postgresql://u:geheim@h/x?geheim=1", "geheim"),
         ("DATABASE_DIRECT_URL", "mysql://u:geheim@h/x", "geheim"),
         ("DATABASE_REPLICA_URL", "mysql://u:geheim@h/x", "geheim"),
+        ("MIGRATION_DATABASE_URL", "mysql://u:geheim@h/x", "geheim"),
         ("ENCRYPTION_KEYS", '{"1": "geheim"}', "geheim"),
         ("ENCRYPTION_KEYS", "geheim", "geheim"),
         ("SECRET_KEY", "geheim", "geheim"),
@@ -452,6 +464,7 @@ def test_what_is_needed_and_not_set_is_named(monkeypatch: pytest.MonkeyPatch) ->
     [
         ({"DATABASE_DIRECT_URL": "postgresql://u:p@h/x"}, "DATABASE_URL"),
         ({"DATABASE_REPLICA_URL": "postgresql://u:p@h/x"}, "DATABASE_URL"),
+        ({"MIGRATION_DATABASE_URL": "postgresql://u:p@h/x"}, "DATABASE_URL"),
         (
             {"DATABASE_URL": "postgresql://u:p@h/x", "DATABASE_POOLER": "true"},
             "DATABASE_DIRECT_URL",
@@ -475,6 +488,22 @@ def test_the_direct_settings_go_past_the_pooler(monkeypatch: pytest.MonkeyPatch)
         shown(with_environment(monkeypatch, without).direct().database_url)
         == values["DATABASE_URL"]
     )
+
+
+def test_the_owners_settings_know_the_role_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"DATABASE_URL": "postgresql://api:p@pooler/x", "DATABASE_POOLER": "true"}
+    values["DATABASE_DIRECT_URL"] = "postgresql://api:p@h/x"
+    one = with_environment(monkeypatch, values)
+    assert (shown(one.owner().database_url), one.api_role) == (values["DATABASE_DIRECT_URL"], None)
+    values["MIGRATION_DATABASE_URL"] = "postgresql://owner:p@h/x"
+    two = with_environment(monkeypatch, values)
+    for owner in (two.owner(), two.direct().owner(), two.owner().owner()):
+        assert shown(owner.database_url) == values["MIGRATION_DATABASE_URL"]
+        assert (owner.api_role, owner.database_pooler) == ("api", False)
+    same = {**values, "MIGRATION_DATABASE_URL": values["DATABASE_DIRECT_URL"]}
+    assert with_environment(monkeypatch, same).owner().api_role is None
+    nameless = {**values, "MIGRATION_DATABASE_URL": "postgresql://h/x"}
+    assert refusal(monkeypatch, nameless).startswith("MIGRATION_DATABASE_URL must name its user")
 
 
 def test_links_lead_where_users_reach_the_api(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,6 +129,9 @@ def test_a_file_name_is_short_printable_and_no_path(raw: bytes) -> None:
     assert name.isprintable()
     assert "/" not in name
     assert "\\" not in name
+    assert not set(name) & set('<>:"|?*')
+    assert not name.startswith(".")
+    assert not name.endswith((".", " "))
 
 
 @pytest.fixture

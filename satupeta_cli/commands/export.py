@@ -45,7 +45,7 @@ def command(
     lost: list[str] = []
     try:
         form = format_of("-.csv" if output == "-" else output, chosen_format)
-        with _opened(output) as file:
+        with opened(output) as file:
             rows = _rows(context, kind, folder, Path(output).parent, lost.append)
             _write(context, kind, file, form, rows)
     except InputError as error:
@@ -56,7 +56,7 @@ def command(
 
 
 @contextlib.contextmanager
-def _opened(output: str) -> Iterator[IO[bytes]]:
+def opened(output: str) -> Iterator[IO[bytes]]:
     """Open the output; a file appears under its name when it is whole."""
     from satupeta_server.transfer.writing import packed
 

@@ -166,17 +166,11 @@ def delete(context: Context, organization: str, *, yes: bool, dry_run: bool) -> 
 
 
 def _set_active(context: Context, organization: str, *, is_active: bool, dry_run: bool) -> None:
-    action = "activate" if is_active else "deactivate"
     values = {"is_active": is_active}
-    records.change_called(
-        context, "organizations", organization, values, action=action, dry_run=dry_run
-    )
+    records.change_called(context, "organizations", organization, values, dry_run=dry_run)
 
 
 async def _ensure(administration: Administration, values: records.Values, *, dry_run: bool) -> str:
-    import json
-    import uuid
-
     from satupeta_server.schemas.organizations import ORGANIZATION_FORM
     from satupeta_server.services.accounts import already_there
 
@@ -185,9 +179,7 @@ async def _ensure(administration: Administration, values: records.Values, *, dry
     if await already_there(organizations, caller, checked, by="name") is not None:
         return records.SAME
     async with administration.change(dry_run=dry_run):
-        made = json.loads((await organizations.create(caller, checked)).json)
-        record_id = uuid.UUID(made["id"])
-        await administration.record("create", "organizations", record_id, name=made["name"])
+        await organizations.create(caller, checked)
     return records.MADE
 
 

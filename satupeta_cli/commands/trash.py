@@ -75,7 +75,7 @@ def _named(row: records.Values) -> records.Values:
 def show(context: Context, subject: str, record_id: "uuid.UUID", form: str | None) -> None:
     """Show one deleted record.
 
-    Example: satupeta trash show mapsets 01968b53-a910-7000-8000-000000000001
+    Example: satupeta trash show news 01968b53-a910-7e00-8000-000000000001
     """
 
     async def work(administration: Administration) -> records.Values:
@@ -99,7 +99,7 @@ def restore(context: Context, subject: str, record_id: "uuid.UUID", *, dry_run: 
 
     What it refers to must be there, and no other record may have taken its name meanwhile.
 
-    Example: satupeta trash restore mapsets 01968b53-a910-7000-8000-000000000001
+    Example: satupeta trash restore news 01968b53-a910-7e00-8000-000000000001
     """
 
     async def work(administration: Administration) -> None:

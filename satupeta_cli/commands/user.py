@@ -193,7 +193,7 @@ def password(context: Context, user: str, password_fd: int | None, *, dry_run: b
     """
     administer(context, lambda one: find_user(one, user))
     values = {"password": _new_password(password_fd)}
-    _change(context, user, values, action="set_password", dry_run=dry_run)
+    _change(context, user, values, dry_run=dry_run)
 
 
 @command.command()
@@ -205,7 +205,7 @@ def activate(context: Context, user: str, *, dry_run: bool) -> None:
 
     Example: satupeta user activate viewer
     """
-    _change(context, user, {"is_active": True}, action="activate", dry_run=dry_run)
+    _change(context, user, {"is_active": True}, dry_run=dry_run)
 
 
 @command.command()
@@ -219,7 +219,7 @@ def deactivate(context: Context, user: str, *, dry_run: bool) -> None:
 
     Example: satupeta user deactivate viewer
     """
-    _change(context, user, {"is_active": False}, action="deactivate", dry_run=dry_run)
+    _change(context, user, {"is_active": False}, dry_run=dry_run)
 
 
 @command.command()
@@ -328,7 +328,7 @@ def role(
     Example: satupeta user role viewer data_manager
     """
     values = records.given(role=role, organization=organization)
-    _change(context, user, values, action="set_role", dry_run=dry_run)
+    _change(context, user, values, dry_run=dry_run)
 
 
 @command.command()
@@ -424,16 +424,12 @@ def revoke(
     records.tell(user, f"{ended} sessions ended" if ended else records.SAME, dry_run=dry_run)
 
 
-def _change(
-    context: Context, user: str, values: records.Values, *, action: str = "update", dry_run: bool
-) -> None:
+def _change(context: Context, user: str, values: records.Values, *, dry_run: bool) -> None:
     async def work(administration: Administration) -> str:
         found = await find_user(administration, user)
         checked = await checked_for_update(administration, values)
         users = administration.services.users
-        return await records.change(
-            administration, users, found.id, checked, action=action, dry_run=dry_run
-        )
+        return await records.change(administration, users, found.id, checked, dry_run=dry_run)
 
     records.tell(user, administer(context, work), dry_run=dry_run)
 

@@ -128,7 +128,8 @@ class BaseHandler(RefusingHandler):
         self.clear_header("Server")
         self.request_id = self.request_id or request_id_of(self.request.headers)
         self.set_header("X-Request-Id", self.request_id)
-        self.set_header("X-Content-Type-Options", "nosniff")
+        for name, value in self.settings["security_headers"].items():
+            self.set_header(name, value)
         self.set_header("Vary", "Origin, Authorization")
         self.set_header("Cache-Control", "no-store")
         origins = self.settings["allowed_origins"]

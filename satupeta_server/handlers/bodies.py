@@ -6,6 +6,7 @@ any handler runs; so every body is streamed into one of these readers.
 
 import contextlib
 import hashlib
+import re
 import tempfile
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -25,6 +26,9 @@ from satupeta_server.errors import (
 from satupeta_server.messages import Message
 from satupeta_server.services.files import Upload
 
+# What Windows lets no file be called.
+_FOREIGN = re.compile(r'[<>:"|?*]')
+_DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\.|$)", re.IGNORECASE)
 _LONGEST_FIELD = 64 * 1024
 _MOST_PARTS = 50
 
@@ -247,8 +251,9 @@ class MultipartReader(_Limited):
 
 
 def safe_file_name(raw: bytes) -> str:
-    """Keep the last part of a client's file name, of printable characters, 200 at most."""
+    """Keep the last part of a client's file name, as every system may store it, 200 at most."""
     text = raw.decode("utf-8", "replace").replace("\\", "/").rsplit("/", 1)[-1]
     printable = "".join(character for character in text if character.isprintable())
-    stem, dot, suffix = printable.strip().rpartition(".")
-    return f"{stem[:180]}{dot}{suffix[:19]}" if dot else suffix[:200] or "file"
+    stem, dot, suffix = _FOREIGN.sub("", printable).strip(" .").rpartition(".")
+    name = f"{stem[:179]}{dot}{suffix[:19]}".rstrip() if dot else suffix[:199].rstrip() or "file"
+    return f"_{name}" if _DEVICE.match(name) else name

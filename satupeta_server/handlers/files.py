@@ -15,6 +15,8 @@ from satupeta_server.models.files import File
 from satupeta_server.schemas.files import UPLOAD_FORM
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+# Pictures that are nothing but pixels; all else is saved, never shown in our origin.
+_SHOWN = {"image/jpeg", "image/png", "image/gif", "image/webp"}
 _YEAR_SECONDS = 365 * 24 * 3600
 
 
@@ -89,13 +91,14 @@ class DownloadHandler(BaseHandler):
 
     def _describe(self, row: File) -> None:
         name = quote(str(row.name), safe="")
-        is_image = str(row.content_type).startswith("image/")
-        disposition = "inline" if is_image else "attachment"
+        disposition = "inline" if row.content_type in _SHOWN else "attachment"
         self.set_header("Content-Type", str(row.content_type))
         self.set_header("Content-Disposition", f"{disposition}; filename*=UTF-8''{name}")
         # A file never changes under its id, so it may be kept for as long as one likes.
         self.set_header("Cache-Control", f"public, max-age={_YEAR_SECONDS}, immutable")
         self.set_header("Content-Security-Policy", "default-src 'none'; sandbox")
+        # The upload preview is an <img> of the portal, which is another origin (contract, 7).
+        self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
         self.set_header("Accept-Ranges", "bytes")
         # Packed, a part of it would be no part, and its tag would stand for two contents.
         self.set_header("Content-Encoding", "identity")

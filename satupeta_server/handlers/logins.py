@@ -26,9 +26,9 @@ class LoginHandler(BaseHandler):
         body = self.json_body() if is_json else self.arrived(MultipartReader).form()
         values = LOGIN_FORM.for_create(body)
         pair = await self.services.logins.login(
+            self.caller,
             values["username"],
             values["password"],
-            self.caller.address,
             self.request.headers.get("User-Agent", ""),
         )
         self.write_json(dataclasses.asdict(pair))
@@ -57,7 +57,7 @@ class LogoutHandler(BaseHandler):
         """End the session of the token, where there is one."""
         token = self.bearer_token()
         if token is not None:
-            await self.services.sessions.logout(token)
+            await self.services.sessions.logout(self.caller, token)
         self.write_json({"message": "OK"})
 
 
@@ -67,7 +67,8 @@ class PasswordResetHandler(BaseHandler):
     async def post(self) -> None:
         """Set a new password by the secret of a one-time link."""
         values = RESET_FORM.for_create(self.json_body())
-        await self.services.logins.reset_password(values["token"], values["password"])
+        token, password = values["token"], values["password"]
+        await self.services.logins.reset_password(self.caller, token, password)
         self.set_status(204)
 
 

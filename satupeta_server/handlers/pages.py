@@ -7,7 +7,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from satupeta_server import __version__
 from satupeta_server.errors import AppError, NotFoundError
 from satupeta_server.handlers.base import BaseHandler
 from satupeta_server.handlers.waiting import in_turn
@@ -15,11 +14,14 @@ from satupeta_server.handlers.waiting import in_turn
 PAGES = Path(__file__).resolve().parent.parent / "pages"
 SWAGGER = PAGES / "swagger"
 
-_CONTENT_SECURITY = (
-    "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; "
+_PAGE_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; form-action 'none'; "
-    "frame-ancestors 'none'; base-uri 'none'"
-)
+    "frame-ancestors 'none'; base-uri 'none'",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
 
 
 class PageHandler(BaseHandler):
@@ -28,9 +30,8 @@ class PageHandler(BaseHandler):
     def write_page(self, name: str, **values: object) -> None:
         """Write a page of the folder ``pages``, with values put in as text."""
         escaped = {key: html.escape(str(value)) for key, value in values.items()}
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Content-Security-Policy", _CONTENT_SECURITY)
-        self.set_header("Referrer-Policy", "no-referrer")
+        for header, value in _PAGE_HEADERS.items():
+            self.set_header(header, value)
         self.write(_template(name).substitute(escaped))
 
 
@@ -49,7 +50,6 @@ class HomeHandler(PageHandler):
         self.write_page(
             "home.html",
             project_name=services.settings.project_name,
-            version=__version__,
             state="ok" if is_healthy else "down",
             health="Sehat" if is_healthy else "Sedang terganggu",
             mapsets=mapsets,

@@ -75,7 +75,8 @@ _STEPS = (
     Step("login_failures", "DELETE FROM login_failures"),
     Step(
         "audit_log",
-        "UPDATE audit_log SET address = NULL, request_id = NULL, run_by = NULL, details = NULL",
+        "UPDATE audit_log SET address = NULL, request_id = NULL, run_by = NULL, changes = NULL, "
+        "details = NULL",
     ),
     Step("imports", "UPDATE imports SET files = '{}'"),
     Step("import_batches", "UPDATE import_batches SET errors = NULL WHERE errors IS NOT NULL"),

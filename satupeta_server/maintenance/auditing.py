@@ -6,7 +6,7 @@ from satupeta_server.models.audit import recording
 from satupeta_server.models.users import SYSTEM_USER_ID
 from satupeta_server.security.callers import Caller
 
-_COLUMNS = ("command", "run_by", "details")
+_COLUMNS = ("command", "run_by", "details", "changes", "session_id", "token_id")
 _HAS_COLUMNS = (
     "SELECT count(*) = %s FROM information_schema.columns WHERE table_schema = 'public' "
     "AND table_name = 'audit_log' AND column_name = ANY(%s)"

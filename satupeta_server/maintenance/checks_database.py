@@ -161,6 +161,30 @@ def credentials(patient: Patient) -> Finding:
     return Finding("ok", f"{sum(count for _, count in rows)} under the key “{ring[0]}”")
 
 
+def audit(patient: Patient) -> Finding:
+    """Whether the API can only add to the audit log."""
+    rows = ask(
+        patient.known_settings,
+        "SELECT pg_has_role(current_user, class.relowner, 'MEMBER'), "
+        "has_table_privilege(class.oid, 'UPDATE, DELETE, TRUNCATE'), "
+        "EXISTS (SELECT FROM pg_trigger AS trigger WHERE trigger.tgrelid = class.oid "
+        "AND trigger.tgname = 'append_only' AND trigger.tgenabled IN ('O', 'A')) "
+        "FROM pg_class AS class WHERE class.oid = 'public.audit_log'::regclass",
+    )
+    is_owner, may_change, is_guarded = rows[0]
+    if not is_guarded:
+        text = "the trigger append_only of audit_log is off"
+        return Finding("problem", text, "run ALTER TABLE audit_log ENABLE TRIGGER append_only")
+    if is_owner:
+        text = "the role of DATABASE_URL owns audit_log, and so could turn off what guards it"
+        advice = "give the API a role of its own, and set MIGRATION_DATABASE_URL to the owner's"
+        return Finding("warning", text, advice)
+    if may_change:
+        text = "the role of DATABASE_URL may change audit_log; only the trigger keeps it from that"
+        return Finding("warning", text, "run satupeta db upgrade with MIGRATION_DATABASE_URL")
+    return Finding("ok", "the API can read and add, nothing else")
+
+
 def accounts(patient: Patient) -> Finding:
     """Whether there is an administrator, and no account that anybody could guess."""
     settings = patient.known_settings

@@ -58,6 +58,7 @@ def _weak_secrets(settings: Settings) -> Iterator[Finding]:
         "DATABASE_URL": settings.database_url,
         "DATABASE_DIRECT_URL": settings.database_direct_url,
         "DATABASE_REPLICA_URL": settings.database_replica_url,
+        "MIGRATION_DATABASE_URL": settings.migration_database_url,
     }
     stores = {
         "MINIO_ROOT_PASSWORD": settings.minio_root_password,

@@ -27,5 +27,6 @@ CHECKS = (
     Check("cors", checks_settings.origins),
     Check("jobs", checks_settings.jobs),
     Check("accounts", checks_database.accounts, needs=_TABLES),
+    Check("audit", checks_database.audit, needs=_TABLES),
     Check("credentials", checks_database.credentials, needs=_TABLES),
 )

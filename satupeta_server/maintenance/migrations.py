@@ -13,6 +13,7 @@ from satupeta_server.errors import InputError
 from satupeta_server.maintenance import catalog
 from satupeta_server.maintenance.auditing import record
 from satupeta_server.maintenance.connections import transaction
+from satupeta_server.maintenance.grants import grant_to_api
 from satupeta_server.security.callers import Caller
 from satupeta_server.settings import Settings, require_servers
 
@@ -107,9 +108,11 @@ def _measured(cursor: Any, name: str) -> dict[str, object]:
 def upgrade(settings: Settings, caller: Caller, say: Say) -> list[str]:
     """Apply what is pending, with an audit record, and give the names.
 
-    Raises StartError as :func:`satupeta_server.migrating.upgrade` does.
+    Where the API has a role of its own, it is let use the tables. Raises StartError as
+    :func:`satupeta_server.migrating.upgrade` does.
     """
     applied = migrating.upgrade(require_servers(settings, object_store=False), say)
+    grant_to_api(settings)
     if applied:
         with transaction(settings) as cursor:
             record(cursor, caller, "upgrade", "database", migrations=applied)

@@ -26,6 +26,7 @@ from satupeta_server.maintenance.backup_format import (
 from satupeta_server.maintenance.backup_objects import store_again
 from satupeta_server.maintenance.catalog import Table
 from satupeta_server.maintenance.connections import transaction
+from satupeta_server.maintenance.grants import grant_to_api
 from satupeta_server.models.users import SYSTEM_USER_ID
 from satupeta_server.security.callers import Caller
 from satupeta_server.settings import Settings, require_servers
@@ -133,6 +134,8 @@ class Restore:
             with interruptible(backend.connection):
                 is_recorded = self._load(restoration)
             migrating.apply_pending(backend, self._say)
+        # Tables that were made anew have the rights of new ones.
+        grant_to_api(self._settings)
         if not is_recorded:
             with transaction(self._settings) as cursor:
                 self._record(cursor, restoration)

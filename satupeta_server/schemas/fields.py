@@ -85,7 +85,7 @@ def email(*, required: bool = False, **meta: Any) -> Rules:
 
 
 def url(*, required: bool = False, **meta: Any) -> Rules:
-    """An address of http or https."""
+    """An address of http or https, without a login in it, which everybody would read."""
     return text(required=required, longest=LONGEST_URL, check=_check_url, **meta)
 
 
@@ -156,9 +156,12 @@ def _check_url(field: str, value: Any, report: Report) -> None:
         parts = urlsplit(value)
         is_complete = parts.scheme in ("http", "https") and bool(parts.hostname)
         is_complete = is_complete and (parts.port is None or parts.port > 0)
+        # Browsers read a backslash as a slash, so what is a host here is another one there.
+        is_complete = is_complete and not re.search(r"[@\\%^|`{}]", parts.netloc)
+        (parts.hostname or "").encode("idna")
     except ValueError:
         is_complete = False
-    if not is_complete or re.search(r"[\s\x00-\x1f\x7f<>\"]", value):
+    if not is_complete or not value.isprintable() or re.search(r"[ <>\"]", value):
         report(field, "must_be_url")
 
 

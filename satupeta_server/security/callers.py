@@ -18,6 +18,8 @@ class Caller:
     role: str = ANONYMOUS
     organization_id: uuid.UUID | None = None
     session_id: uuid.UUID | None = None
+    token_id: uuid.UUID | None = None
+    """The API token that a machine calls with, in the place of a session."""
     write_position: int = 0
     """What a standby must have replayed to show what the caller has written."""
     address: str | None = None
@@ -26,8 +28,6 @@ class Caller:
     """The command line's command that calls, without its arguments."""
     run_by: str | None = None
     """The operating system's user who runs that command."""
-    token_id: uuid.UUID | None = None
-    """The machine's token that calls for the user."""
     permissions: frozenset[str] | None = None
     """What that token is narrowed to; None where no token calls."""
     is_of_one_organization: bool = False

@@ -70,6 +70,7 @@ _TABLE: Mapping[str, tuple[Scope | None, ...]] = {
     "users:write": (None, None, None, Scope.NOT_ADMINISTRATORS, _ALL),
     "users:export": _ADMINISTRATORS,
     "users:erase": _ADMINISTRATORS,
+    "audit:read": _ADMINISTRATORS,
     "roles:read": (None, None, _ALL, _ALL, _ALL),
     "search:read": (_ALL, _ALL, _ALL, _ALL, _ALL),
     "files:upload": (None, None, _ALL, _ALL, _ALL),

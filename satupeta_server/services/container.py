@@ -7,6 +7,7 @@ from functools import cached_property
 from satupeta_server.representations.trash import TRASH
 from satupeta_server.services.accounts import AccountService
 from satupeta_server.services.api_tokens import ApiTokenService
+from satupeta_server.services.audit import AuditService
 from satupeta_server.services.categories import CategoryService
 from satupeta_server.services.classifications import ClassificationService
 from satupeta_server.services.credentials import CredentialService
@@ -55,6 +56,7 @@ class Services:
     map_sources: MapSourceService
     mapsets: MapsetService
     histories: HistoryService
+    audit: AuditService
     news: NewsService
     files: FileService
     repeats: RepeatService
@@ -98,6 +100,7 @@ def make_services(settings: Settings, storage: Storage) -> Services:
         map_sources=MapSourceService(settings),
         mapsets=MapsetService(settings),
         histories=HistoryService(settings),
+        audit=AuditService(settings),
         news=NewsService(settings),
         files=FileService(settings, storage),
         repeats=RepeatService(settings),

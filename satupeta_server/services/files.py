@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from satupeta_server.database import database
 from satupeta_server.errors import AppError, ConflictError, ForbiddenError, NotFoundError, invalid
 from satupeta_server.models.base import new_id, now
 from satupeta_server.models.categories import Category
@@ -20,7 +21,7 @@ from satupeta_server.models.users import User
 from satupeta_server.queries.listing import Listing
 from satupeta_server.representations.files import FILE
 from satupeta_server.security.callers import Caller
-from satupeta_server.services.records import Document, RecordService, Resource
+from satupeta_server.services.records import Document, RecordService, Resource, added
 from satupeta_server.services.repeats import Attempt, RepeatService
 from satupeta_server.services.uploads import inspect
 from satupeta_server.settings import Settings
@@ -83,17 +84,19 @@ class FileService(RecordService):
         if found is not None:
             return found
         row = await self.stored(caller, upload, new_id())
-        document = await self.repeats.once(caller, attempt, lambda: self.recorded(row))
+        document = await self.repeats.once(caller, attempt, lambda: self.recorded(caller, row))
         if str(row.id) not in document.json:
             # Another attempt came first; nobody waits for what cannot be removed now.
             with contextlib.suppress(AppError):
                 await self.storage.remove(str(row.object_name))
         return document
 
-    async def recorded(self, row: File) -> Document:
+    async def recorded(self, caller: Caller, row: File) -> Document:
         """Save the row of a file whose object is stored."""
-        await row.aio_save(force_insert=True)
-        return await self.document(row.id)
+        async with database.whole():
+            await row.aio_save(force_insert=True)
+            await self.record(caller, "create", row.id, added(row, {}))
+            return await self.document(row.id)
 
     async def stored(
         self, caller: Caller, upload: Upload, file_id: uuid.UUID, *, is_trial: bool = False

@@ -1,6 +1,7 @@
 """Logging in, being slowed down after failures, and one-time links for a new password."""
 
 import asyncio
+import dataclasses
 import datetime
 import hashlib
 import hmac
@@ -12,10 +13,13 @@ from peewee import Case, fn
 
 from satupeta_server.database import database
 from satupeta_server.errors import NotAuthenticatedError, NotFoundError
+from satupeta_server.models.audit import HIDDEN
 from satupeta_server.models.base import new_id, now
 from satupeta_server.models.sessions import LoginFailure, PasswordReset
 from satupeta_server.models.users import User
+from satupeta_server.security.callers import Caller
 from satupeta_server.security.passwords import check_password, in_thread
+from satupeta_server.services.audit import record_action
 from satupeta_server.services.sessions import SessionService, TokenPair
 from satupeta_server.services.users import set_password
 from satupeta_server.settings import Settings
@@ -35,7 +39,7 @@ class LoginService:
         self.sessions = sessions
 
     async def login(
-        self, username: str, password: str, address: str | None, user_agent: str
+        self, caller: Caller, username: str, password: str, user_agent: str
     ) -> TokenPair:
         """Open a session for a username and its password.
 
@@ -51,6 +55,7 @@ class LoginService:
         rounds = self.settings.bcrypt_rounds
         known_hash = user.password_hash if user and user.is_active else None
         if not await in_thread(check_password, password, known_hash, rounds) or user is None:
+            await self._record_failure(caller, user, account)
             raise NotAuthenticatedError("login_failed")
         async with database.whole():
             # While the password was checked, another may have been set, or the user ended.
@@ -59,7 +64,17 @@ class LoginService:
             if not await query.for_update("FOR SHARE").aio_execute():
                 raise NotAuthenticatedError("login_failed")
             await LoginFailure.delete().where(LoginFailure.account == account).aio_execute()
-            return await self.sessions.open(user.id, address, user_agent)
+            proven = dataclasses.replace(caller, user_id=user.id)
+            await record_action(proven, "login", "users", user.id)
+            return await self.sessions.open(user.id, caller.address, user_agent)
+
+    @staticmethod
+    async def _record_failure(caller: Caller, user: User | None, account: str) -> None:
+        """Record whose login failed; of an unknown user the digest of what was typed."""
+        if user is not None:
+            await record_action(caller, "fail_login", "users", user.id)
+        else:
+            await record_action(caller, "fail_login", "users", account=account)
 
     async def make_reset_token(self, username: str) -> str:
         """Make the secret of a one-time link with which a user sets a new password.
@@ -81,7 +96,7 @@ class LoginService:
             ).aio_execute()
         return token
 
-    async def reset_password(self, token: str, password: str) -> None:
+    async def reset_password(self, caller: Caller, token: str, password: str) -> None:
         """Set a new password by a one-time link and end the user's sessions.
 
         Raises InvalidError for a password that breaks the rule (the link stays good) and
@@ -105,6 +120,9 @@ class LoginService:
                 raise NotAuthenticatedError("reset_failed")
             await set_password(user, password, self.settings.bcrypt_rounds)
             await self.forget_failures(user.username)
+            proven = dataclasses.replace(caller, user_id=user.id)
+            changes = {"password_hash": (user.password_hash, HIDDEN)}
+            await record_action(proven, "reset_password", "users", user.id, changes=changes)
 
     async def forget_failures(self, username: str) -> bool:
         """Take the delay from an account; tells whether there were failures."""

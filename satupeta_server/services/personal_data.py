@@ -14,6 +14,7 @@ from satupeta_server.models.audit import AuditRecord
 from satupeta_server.models.base import now
 from satupeta_server.models.credentials import Credential
 from satupeta_server.models.files import File
+from satupeta_server.models.idempotency_keys import IdempotencyKey
 from satupeta_server.models.imports import Import
 from satupeta_server.models.mapsets import Mapset, MapsetHistory, MapsetRevision
 from satupeta_server.models.organizations import Organization
@@ -102,6 +103,9 @@ class PersonalDataService(ReadService):
         blank = {"address": None, "last_address": None, "user_agent": None}
         await Session.update(blank).where(Session.user_id == row.id).aio_execute()
         await PasswordReset.delete().where(PasswordReset.user_id == row.id).aio_execute()
+        # The kept answer to a creation may be this very person.
+        about = (IdempotencyKey.user_id == row.id) | (IdempotencyKey.document.contains(str(row.id)))
+        await IdempotencyKey.delete().where(about).aio_execute()
         ended = {"name": ERASED_NAME, "last_address": None, "revoked_at": now()}
         await ApiToken.update(ended).where(ApiToken.user_id == row.id).aio_execute()
         account = account_of(str(row.username), self.settings)

@@ -1,7 +1,7 @@
 """What all plain resources share: list, detail, create, update and delete."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,7 @@ from satupeta_server.errors import (
     PreconditionFailedError,
 )
 from satupeta_server.messages import Message
+from satupeta_server.models.audit import Changes, recording
 from satupeta_server.models.base import Record, now
 from satupeta_server.queries.listing import Listing, ListRequest
 from satupeta_server.queries.paging import cut
@@ -164,10 +165,12 @@ class RecordService(ReadService):
         """
         caller.scope(self.write_permission)
         async with database.whole():
-            row = self.resource.model(**await self.prepared(caller, values, None))
+            prepared = await self.prepared(caller, values, None)
+            row = self.resource.model(**prepared)
             await self.check_references(values, None)
             await row.aio_save(force_insert=True)
             await self.created(caller, row, values)
+            await self.record(caller, "create", row.id, added(row, prepared))
             return await self.document(row.id)
 
     async def update(
@@ -184,8 +187,7 @@ class RecordService(ReadService):
             await self.check_references(prepared, row)
             changes = differing(row, prepared)
             if changes:
-                await self.write(row, changes)
-                await self.updated(caller, row, changes)
+                await self.apply(caller, row, changes)
             return await self.document(record_id)
 
     async def delete(
@@ -198,8 +200,22 @@ class RecordService(ReadService):
         async with database.whole():
             row = await self.locked(caller, record_id, expected)
             await self.before_delete(caller, row)
-            await self.write(row, {"deleted_at": now()})
-            await self.updated(caller, row, {"deleted_at": row.deleted_at})
+            await self.apply(caller, row, {"deleted_at": now()})
+
+    async def apply(self, caller: Caller, row: Any, changes: Values) -> None:
+        """Write changes of a locked row, with what follows from them, and record them."""
+        before = {name: getattr(row, name) for name in changes}
+        await self.write(row, changes)
+        await self.updated(caller, row, changes)
+        both = {name: (before[name], value) for name, value in changes.items()}
+        await self.record(caller, action_of(changes), row.id, both)
+
+    async def record(
+        self, caller: Caller, action: str, record_id: uuid.UUID, changes: Changes
+    ) -> None:
+        """Write into the audit log what was done to a record, in the same transaction."""
+        subject = self.resource.model._meta.table_name
+        await recording(caller, action, subject, record_id, {}, changes).aio_execute()
 
     async def prepared(self, caller: Caller, values: Values, row: Any) -> Values:
         """Turn checked input into column values; ``row`` is None for a new record."""
@@ -277,6 +293,29 @@ class RecordService(ReadService):
 def differing(row: Any, values: Values) -> Values:
     """Those of the values that a row does not have yet."""
     return {name: value for name, value in values.items() if getattr(row, name) != value}
+
+
+def added(row: Any, prepared: Values) -> Changes:
+    """What a new row holds, as changes from nothing; some of it is in tables of its own."""
+    held = {**prepared, **row.__data__}
+    return {name: (None, value) for name, value in held.items() if value is not None}
+
+
+def action_of(changes: Values) -> str:
+    """Name a change by what weighs most in it."""
+    for column, name in _ACTIONS:
+        if column in changes:
+            return name(changes[column])
+    return "update"
+
+
+_ACTIONS: tuple[tuple[str, Callable[[Any], str]], ...] = (
+    ("deleted_at", lambda moment: "delete" if moment else "restore"),
+    ("password_hash", lambda _: "set_password"),
+    ("role_id", lambda _: "set_role"),
+    ("status_validation", lambda _: "set_status"),
+    ("is_active", lambda is_active: "activate" if is_active else "deactivate"),
+)
 
 
 async def is_living(model: type[Record], record_id: uuid.UUID) -> bool:

@@ -119,8 +119,14 @@ class RevisionService:
             await self.get(caller, mapset_id, revision)
             values = await _content(mapset_id, revision)
             document = await self.mapsets.update(caller, mapset_id, values, expected)
-            details = {"from_revision": revision, "revision": document.revision}
-            await record_action(caller, "restore_revision", "mapsets", mapset_id, **details)
+            await record_action(
+                caller,
+                "restore_revision",
+                "mapsets",
+                mapset_id,
+                from_revision=revision,
+                revision=document.revision,
+            )
             return document
 
 

@@ -1,5 +1,6 @@
 """Sessions: opened by a login, used by refreshes, ended by logout and by what ends a user."""
 
+import dataclasses
 import datetime
 import functools
 import logging
@@ -126,13 +127,16 @@ class SessionService:
         is_from_standby = is_read and caller.token_id is None
         reader.set(Reader(caller.write_position if is_from_standby else None, note))
 
-    async def logout(self, access_token: str) -> None:
+    async def logout(self, caller: Caller, access_token: str) -> None:
         """End the session of a token, expired or not; a token that is none ends nothing."""
         try:
             claims = self.tokens.read("access", access_token, expired_too=True)
         except NotAuthenticatedError:
             return
-        await end_sessions("logout", Session.id == claims.session_id)
+        known = dataclasses.replace(caller, user_id=claims.user_id, session_id=claims.session_id)
+        async with database.whole():
+            if await end_sessions("logout", Session.id == claims.session_id):
+                await record_action(known, "logout", "sessions", claims.session_id)
 
     async def _living_session(self, claims: Claims, *, for_update: bool = False) -> Any:
         query = (

@@ -9,7 +9,6 @@ from satupeta_server.errors import ConflictError, NotFoundError, PreconditionFai
 from satupeta_server.queries.scopes import within
 from satupeta_server.representations.trash import TRASH
 from satupeta_server.security.callers import Caller
-from satupeta_server.services.audit import record_action
 from satupeta_server.services.records import Document, ReadService, RecordService, Revisions
 
 
@@ -42,9 +41,7 @@ class TrashService(ReadService):
             errors = await self.service.reference_errors(await self.service.referred(row), None)
             if errors:
                 raise ConflictError("references_deleted", errors=errors)
-            await self.service.write(row, {"deleted_at": None})
-            await self.service.updated(caller, row, {"deleted_at": None})
-            await record_action(caller, "restore", self.resource.subject, record_id)
+            await self.service.apply(caller, row, {"deleted_at": None})
             return await self.service.document(record_id)
 
     async def _locked(self, caller: Caller, record_id: uuid.UUID, expected: Revisions) -> Any:

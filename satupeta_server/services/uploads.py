@@ -13,6 +13,11 @@ from satupeta_server.errors import InvalidError, UnsupportedTypeError, invalid
 from satupeta_server.messages import Message
 
 _HEAD_BYTES = 4096
+_DIRECTORY_SIZE = 5
+_LARGEST_DIRECTORY = 4 << 20
+"""Bytes of the list of an archive's contents, which is read into memory: 30,000 names and more."""
+_MOST_UNPACKED = 1 << 30
+_MOST_EXPANSION = 100
 _OLE_SIGNATURE = bytes.fromhex("d0cf11e0a1b11ae1")
 
 
@@ -114,25 +119,53 @@ def _is_json(path: Path) -> bool:
     return _is_text(path) and _head(path).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
 
 
+def _is_archive(path: Path) -> bool:
+    return _names_in(path) is not None
+
+
 def _holds(folder: str) -> Callable[[Path], bool]:
     """An Office Open XML package with the given main folder (ECMA-376, part 2)."""
 
     def check(path: Path) -> bool:
-        try:
-            with zipfile.ZipFile(path) as package:
-                names = package.namelist()
-        except (zipfile.BadZipFile, OSError, ValueError):
-            return False
+        names = _names_in(path) or []
         return "[Content_Types].xml" in names and any(name.startswith(folder) for name in names)
 
     return check
+
+
+def _names_in(path: Path) -> list[str] | None:
+    """Give the names in a zip archive, of which nothing is unpacked; None where it is none.
+
+    Raises InvalidError for one that would fill the disk or the memory of whoever opens it.
+    """
+    size = path.stat().st_size
+    if _directory_bytes(path) > _LARGEST_DIRECTORY:
+        raise invalid("file", "archive_too_large")
+    try:
+        with zipfile.ZipFile(path) as package:
+            parts = package.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return None
+    unpacked = sum(part.file_size for part in parts)
+    is_bomb = unpacked > max(_MOST_UNPACKED, _MOST_EXPANSION * size)
+    # Contents that take more room than there is lie over each other.
+    if is_bomb or sum(part.compress_size for part in parts) > size:
+        raise invalid("file", "archive_too_large")
+    return [part.filename for part in parts]
+
+
+def _directory_bytes(path: Path) -> int:
+    """Give the length of an archive's list of contents, as it is told and as ZipFile reads it."""
+    with path.open("rb") as content:
+        end = zipfile._EndRecData(content)  # type: ignore[attr-defined]  # noqa: SLF001
+    return int(end[_DIRECTORY_SIZE]) if end else 0
 
 
 _IMAGES = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP"}
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _DOCUMENTS: dict[str, tuple[str, Callable[[Path], bool]]] = {
     "pdf": ("application/pdf", _begins_with(b"%PDF-")),
-    "zip": ("application/zip", zipfile.is_zipfile),
+    "zip": ("application/zip", _is_archive),
     "docx": (f"{_OFFICE}.wordprocessingml.document", _holds("word/")),
     "xlsx": (f"{_OFFICE}.spreadsheetml.sheet", _holds("xl/")),
     "doc": ("application/msword", _begins_with(_OLE_SIGNATURE)),

@@ -17,6 +17,7 @@ import psycopg2
 from satupeta_cli.__main__ import main
 from satupeta_server.server import parent_environment
 from satupeta_server.settings import Settings
+from tests import leaks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SATUPETA = [sys.executable, "-m", "satupeta_cli"]
@@ -58,6 +59,7 @@ class Program:
             check=False,
             timeout=60,
         )
+        leaks.look(ended.stderr, f"what satupeta {arguments[:2]} said")
         assert code is None or ended.returncode == code, ended
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended
@@ -79,6 +81,7 @@ class Program:
                 main()
             except SystemExit as end:
                 ended = int(end.code or 0)
+        leaks.look(errors.getvalue(), f"what satupeta {arguments[:2]} said")
         assert code is None or ended == code, errors.getvalue()
         return Ended(arguments, ended, output.getvalue(), errors.getvalue())
 

@@ -49,7 +49,14 @@ class Preparation:
     """A portal answers at $OLD_PORTAL."""
 
 
+_DELETED = Preparation(
+    "satupeta shell -c \"run(News.insert(id='01968b53-a910-7e00-8000-000000000001', "
+    "name='Berita', deleted_at='2026-01-31').aio_execute())\""
+)
+
 PREPARED = {
+    "trash show": _DELETED,
+    "trash restore": _DELETED,
     "import portal": Preparation(portal=True),
     "bucket presign": Preparation(
         "satupeta shell -c \"run(File.insert(id='01968b53-a910-7f00-8000-000000000001', "

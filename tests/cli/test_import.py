@@ -174,7 +174,10 @@ def test_a_dry_run_an_atomic_failure_and_nonsense_leave_no_trace(program: Progra
     assert [one[:2] for one in program.audit()] == [("import", "regionals")]
     whole.write_text("name\nDinas Utuh\n")
     assert states(program, "organizations", str(whole), "--atomic") == {"created": 1}
-    assert [one[:2] for one in program.audit()][1:] == [("import", "organizations")]
+    assert [one[:2] for one in program.audit()][1:] == [
+        ("create", "organizations"),
+        ("import", "organizations"),
+    ]
     for wrong in (["--map", "kode"], ["--map", "kode=code"], ["--create-only", "--update-only"]):
         ended = program.inside("import", "regions", str(path), *wrong, code=WRONG_USE)
         assert "Traceback" not in ended.stderr

@@ -161,7 +161,7 @@ def untrue_readiness(load: Load, fault: Fault, down: Collection[str]) -> Iterato
     if (
         down
         and is_long
-        and not any(begun <= one.begun and set(down) <= set(one.down) for one in probes)
+        and not any(begun <= one.ended and set(down) <= set(one.down) for one in probes)
     ):
         yield f"{down} were never said to be down"
 

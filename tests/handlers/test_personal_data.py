@@ -51,7 +51,8 @@ async def ratna(api: Api, store: ObjectStore, cursor: Cursor) -> str:
         "organization_id": api.world.organizations["own"],
         "password": PASSWORD,
     }
-    made = await api.post("/users", json_body=body, **ADMINISTRATOR)
+    key = {"Idempotency-Key": f"ratna-{new_id()}"}
+    made = await api.post("/users", json_body=body, headers=key, **ADMINISTRATOR)
     assert made.status == 201, made.body
     user_id: str = made.json["id"]
     login = {"username": MARKS["username"], "password": PASSWORD}
@@ -115,7 +116,7 @@ async def test_an_export_holds_all_that_is_kept(
     counts = {name: len(data[name]) for name in ("histories", "revisions", "mapsets", "uploads")}
     assert counts == {"histories": 1, "revisions": 2, "mapsets": 1, "uploads": 1}
     text = json.dumps(data)
-    assert not [word for word in ("password_hash", "token_hash", "$2b$") if word in text]
+    assert not [word for word in ("token_hash", "$2b$", "digest of") if word in text]
     cursor.execute("SELECT subject_id::text FROM audit_log WHERE action = 'export_data'")
     assert cursor.fetchall() == [(user_id,)]
 

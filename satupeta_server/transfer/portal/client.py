@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlencode
 import orjson
 
 from satupeta_server.errors import InputError
+from satupeta_server.fetching import ForbiddenAddressError
 from satupeta_server.transfer.portal.addresses import (
     base_addresses,
     origin_of,
@@ -88,6 +89,7 @@ class PortalClient:
         Raises InputError for an address without such an API and for a wrong login,
         UnreachableError when nobody answers.
         """
+        self._exchange.trust(base_addresses(address)[0])
         for base in base_addresses(address):
             if await self._is_api(base):
                 self.base = base
@@ -159,7 +161,10 @@ class PortalClient:
             if address is None:
                 break
             request = Request("GET", address, headers, target=target, largest=largest)
-            answer = await self._exchange.send(request)
+            try:
+                answer = await self._exchange.send(request)
+            except ForbiddenAddressError as error:
+                raise UnreadableError(f"{path} is redirected. {error}") from None
             if answer.status not in _REDIRECTS:
                 _refuse_status(answer.status, path)
                 return _downloaded(answer, target)

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, SSLError
 
 from satupeta_server.errors import UnreachableError
+from satupeta_server.fetching import Fetcher, Guard
 from satupeta_server.tasks import Threads
 from satupeta_server.transfer.portal.addresses import origin_of
 
@@ -59,13 +59,13 @@ class Request:
 class Exchange:
     """Sends requests one after the other, over connections that stay open."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Guard) -> None:
         self._threads = Threads(1, "portal")
-        # No redirect is followed here, so that no token goes where it does not belong.
-        self._pool = urllib3.PoolManager(
-            maxsize=2,
-            retries=False,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+        self._fetcher = Fetcher(
+            guard,
+            connect_seconds=CONNECT_SECONDS,
+            read_seconds=READ_SECONDS,
+            answer_seconds=ANSWER_SECONDS,
         )
 
     def __enter__(self) -> Self:
@@ -73,12 +73,17 @@ class Exchange:
 
     def __exit__(self, *_: object) -> None:
         self._threads.close()
-        self._pool.clear()
+        self._fetcher.close()
+
+    def trust(self, address: str) -> None:
+        """Allow the host of an address that an administrator has named himself."""
+        self._fetcher.guard.trust(address)
 
     async def send(self, request: Request, *, tries: int | None = None) -> Answer:
         """Send a request until it has an answer that stands.
 
-        Raises UnreachableError when there is none, TooMuchError for one that is too large.
+        Raises UnreachableError when there is none, TooMuchError for one that is too large, and
+        ForbiddenAddressError for a host that we must not be led to.
         """
         most = tries or TRIES
         for attempt in range(1, most + 1):
@@ -99,24 +104,9 @@ class Exchange:
         raise AssertionError  # the last try returns or raises
 
     def _send(self, request: Request) -> Answer:
-        response = self._pool.request(
-            request.method,
-            request.address,
-            headers=dict(request.headers),
-            fields=dict(request.form) if request.form is not None else None,
-            redirect=False,
-            preload_content=False,
-            decode_content=True,
-        )
-        is_whole = False
-        try:
-            answer = _read(response, request)
-            is_whole = True
-            return answer
-        finally:
-            if not is_whole:
-                response.close()
-            response.release_conn()
+        sent = (request.method, request.address, request.headers, request.form)
+        with self._fetcher.opened(*sent) as response:
+            return _read(response, request)
 
 
 def _read(response: urllib3.BaseHTTPResponse, request: Request) -> Answer:
@@ -132,14 +122,11 @@ def _read(response: urllib3.BaseHTTPResponse, request: Request) -> Answer:
 
 
 def _copy(response: urllib3.BaseHTTPResponse, target: "IO[bytes]", largest: int) -> tuple[int, str]:
-    deadline = time.monotonic() + ANSWER_SECONDS
     size, digest = 0, hashlib.sha256()
     while chunk := response.read(_CHUNK):
         size += len(chunk)
         if size > largest:
             raise TooMuchError
-        if time.monotonic() > deadline:
-            raise TimeoutError
         digest.update(chunk)
         target.write(chunk)
     return size, digest.hexdigest()
