@@ -8,6 +8,7 @@ import pytest
 from satupeta_server.database import database
 from satupeta_server.errors import NotAuthenticatedError
 from satupeta_server.models.sessions import LoginFailure
+from satupeta_server.security.callers import Caller
 from satupeta_server.services import logins as logins_module
 from satupeta_server.services.logins import FREE_FAILURES, LoginService, account_of, delay_after
 from satupeta_server.services.sessions import SessionService
@@ -45,7 +46,7 @@ async def test_tries_at_once_in_several_processes_are_slowed_like_tries_in_a_row
 
     async def fail(service: LoginService) -> None:
         with pytest.raises(NotAuthenticatedError):
-            await service.login("pengelola", WRONG, None, "")
+            await service.login(Caller(), "pengelola", WRONG, "")
 
     await asyncio.gather(*[fail(one) for one in processes * 4])
     expected = [delay_after(number, settings.login_delay_ceiling_seconds) for number in range(12)]
