@@ -74,6 +74,9 @@ OTHERS = {
     ("PATCH", "/me"), ("PATCH", "/mapsets/activation"),
     ("POST", "/files"), ("DELETE", "/files/{id}"), ("POST", "/trash/files/{id}/restore"),
     ("POST", "/mapsets/{id}/revisions/{revision}/restore"), ("POST", "/users/{id}/erase"),
+    ("POST", "/tokens"), ("DELETE", "/tokens/{id}"),
+    ("DELETE", "/me/sessions"), ("DELETE", "/me/sessions/{id}"),
+    ("DELETE", "/users/{id}/sessions"), ("DELETE", "/users/{id}/sessions/{session}"),
 }  # fmt: skip
 """Writes that a test of their own looks at."""
 UNRECORDED = {("POST", "/auth/refresh")}
@@ -228,6 +231,44 @@ async def test_restored_revisions_and_erased_persons_are_recorded(
     assert told["action"] == "restore_revision"
     assert told["details"] == {"from_revision": 1, "revision": 3}
     assert (gone["action"], gone["subject_id"]) == ("erase", str(api.world.users["viewer"]))
+
+
+async def test_tokens_and_what_they_do_are_recorded(api: Api, settings: Settings) -> None:
+    body = {"name": "Harvester", "permissions": ["mapsets:read", "news:write"]}
+    made = await api.post("/tokens", json_body=body, **ADMINISTRATOR)
+    assert made.status == 201, made.body
+    news = await api.post("/news", token=made.json["token"], json_body=BODIES["news"])
+    revoked = await api.delete(f"/tokens/{made.json['id']}", **ADMINISTRATOR)
+    assert (news.status, revoked.status) == (201, 204), (news.body, revoked.body)
+    created, used, ended = records(settings)
+    assert (created["action"], created["subject_id"]) == ("create_token", made.json["id"])
+    assert (used["action"], used["token_id"]) == ("create", made.json["id"])
+    assert (used["user_id"], used["session_id"]) == (created["user_id"], None)
+    assert (ended["action"], ended["subject_id"]) == ("revoke_token", made.json["id"])
+    assert made.json["token"] not in str(records(settings))
+
+
+@pytest.mark.parametrize("of_whom", ["me", "user"])
+async def test_ended_sessions_are_recorded(api: Api, settings: Settings, of_whom: str) -> None:
+    viewer = str(api.world.users["viewer"])
+    path, user = ("/me", "viewer") if of_whom == "me" else (f"/users/{viewer}", "administrator")
+    body = {"username": "viewer", "password": PASSWORD}
+    for _ in range(3):
+        assert (await api.post("/auth/login", json_body=body)).status == 200
+    sessions = (await api.get(f"{path}/sessions", user=user)).json["items"]
+    session = next(each["id"] for each in sessions if not each.get("is_current"))
+    before = len(records(settings))
+    one = await api.delete(f"{path}/sessions/{session}", user=user)
+    all_others = await api.delete(f"{path}/sessions", user=user)
+    assert one.status in (200, 204), one.body
+    assert all_others.status in (200, 204), all_others.body
+    single, several = records(settings)[before:]
+    for record, answer in ((single, one), (several, all_others)):
+        assert (record["action"], record["subject"]) == ("revoke_sessions", "users")
+        assert record["subject_id"] == viewer
+        assert record["request_id"] == answer.headers["X-Request-Id"]
+    assert single["details"]["sessions"] == 1
+    assert several["details"]["sessions"] > 1
 
 
 async def test_no_secret_is_in_the_log(api: Api, settings: Settings) -> None:
