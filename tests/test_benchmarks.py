@@ -60,7 +60,7 @@ def test_the_reference_and_the_server_are_measured_after_giving_the_same_json(
         [section] = against_reference.measure(Stage(tmp_path, databases), few)
         databases.execute(f"DROP DATABASE {name_of(120)}{REFERENCE_SUFFIX} WITH (FORCE)")
     assert [row.bar.partition(",")[0] for row in section.rows if row.bar] == ["≥ 3", *["≥ 2.5"] * 5]
-    rates_and_errors = [(float(row[2]), row[-1]) for row in section.figures]
+    rates_and_errors = [(float(row[2].replace(",", "")), row[-1]) for row in section.figures]
     assert len(rates_and_errors) == 12
     assert all(rate > 0 and errors == "0" for rate, errors in rates_and_errors)
 

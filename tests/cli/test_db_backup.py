@@ -305,10 +305,12 @@ def test_an_older_backup_is_brought_up_to_date(program: Program, elsewhere: Prog
     (applied,) = elsewhere.rows("SELECT array_agg(migration_id) FROM _yoyo_migration")
     assert sorted(applied[0]) == names
     found = rows(elsewhere.settings)
-    changed = {"audit_log"}
+    changed = {"audit_log", "users"}
     assert {name: found[name] for name in before.keys() - changed} == {
         name: before[name] for name in before.keys() - changed
     }
+    # Users got a last column since.
+    assert found["users"] == [f"{row[:-1]},)" for row in before["users"]]
     assert ("restore", "database", "satupeta db restore") in elsewhere.audit()
 
 
