@@ -31,6 +31,7 @@ MOST_BITS = 4.6
 
 ALLOWED = {
     "postgresql://satupeta:PASSWORD@",
+    "postgresql://satupeta_api:PASSWORD@",
     "scram-sha-256",
     # The example of a cursor, which is no secret.
     "1NaKsVsiY3JlYXRlZF9hdDpkZXNjIixbIjIwMjYtMDEtMzFUMDg6MDA6MDAuMTIzNDU2KzA3OjAwIiwi",
