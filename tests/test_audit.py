@@ -233,6 +233,21 @@ async def test_restored_revisions_and_erased_persons_are_recorded(
     assert (gone["action"], gone["subject_id"]) == ("erase", str(api.world.users["viewer"]))
 
 
+async def test_nothing_of_a_user_who_is_not_erased_can_be_taken_from_the_log(
+    api: Api, settings: Settings
+) -> None:
+    viewer = api.world.users["viewer"]
+    assert (await api.patch("/me", user="viewer", json_body={"name": "Baru"})).status == 200
+    before = records(settings)
+    execute(url(settings), f"SELECT erase_from_audit_log('{viewer}')")
+    assert records(settings) == before
+    assert (await api.post(f"/users/{viewer}/erase", **ADMINISTRATOR)).status == 204
+    changed, erased = records(settings)[-2:]
+    assert (changed["action"], changed["address"]) == ("update", None)
+    assert changed["changes"] == {"name": ["***", "***"]}
+    assert (erased["action"], erased["address"]) == ("erase", "127.0.0.1")
+
+
 async def test_tokens_and_what_they_do_are_recorded(api: Api, settings: Settings) -> None:
     body = {"name": "Harvester", "permissions": ["mapsets:read", "news:write"]}
     made = await api.post("/tokens", json_body=body, **ADMINISTRATOR)

@@ -93,6 +93,7 @@ class PersonalDataService(ReadService):
             await keep_an_administrator(rows[0])
             await self._erase_logins(rows[0])
             picture = await self._erase_row(rows[0])
+            await database.aio_execute_sql("SELECT erase_from_audit_log(%s)", [str(user_id)])
             await record_action(caller, "erase", "users", user_id)
         if picture is not None and not is_trial:
             await self._remove_object(picture)

@@ -1,0 +1,1 @@
+DROP FUNCTION erase_from_audit_log(uuid);
