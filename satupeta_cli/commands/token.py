@@ -97,23 +97,23 @@ def list_(context: Context, user: str | None, form: str | None) -> None:
 
 
 @command.command()
-@click.argument("token_id", metavar="ID", type=click.UUID)
+@click.argument("record_id", metavar="ID", type=click.UUID)
 @yes_option
 @dry_run_option
 @click.pass_obj
-def revoke(context: Context, token_id: "uuid.UUID", *, yes: bool, dry_run: bool) -> None:
+def revoke(context: Context, record_id: "uuid.UUID", *, yes: bool, dry_run: bool) -> None:
     """End a token for good; the machine that has it gets 401 from then on.
 
     Example: satupeta token revoke 01968b53-a910-7f00-8000-000000000002 --yes
     """
-    confirm(f"Revoke the token {token_id}?", yes=yes, dry_run=dry_run)
+    confirm(f"Revoke the token {record_id}?", yes=yes, dry_run=dry_run)
 
     async def work(administration: Administration) -> None:
         async with administration.change(dry_run=dry_run):
-            await administration.services.tokens.revoke(administration.caller, token_id)
+            await administration.services.tokens.revoke(administration.caller, record_id)
 
     administer(context, work)
-    records.tell(str(token_id), "revoked", dry_run=dry_run)
+    records.tell(str(record_id), "revoked", dry_run=dry_run)
 
 
 def _moment(expires_in: str | None) -> str | None:
