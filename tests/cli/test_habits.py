@@ -39,7 +39,8 @@ from tests.docs_cli import commands
 HEAVY = {"tornado", "peewee", "peewee_async", "psycopg2", "minio", "rich", "pydantic", "PIL"}
 # Reads only, and may be run at any time.
 READING = {
-    "audit export", "audit list", "bucket lifecycle show", "bucket ls", "bucket policy show", "bucket status", "bucket usage",
+    "audit export", "audit list", "bucket lifecycle show", "bucket ls", "bucket policy show",
+    "bucket status", "bucket usage",
     "bucket verify", "bucket versioning show", "completion", "credential list", "credential show",
     "db backup", "db check", "db status", "dev", "doctor", "export", "openapi",
     "organization list", "organization show", "permissions", "role list", "role show", "routes",
