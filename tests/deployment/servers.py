@@ -24,7 +24,8 @@ def main() -> None:
     servers = EmbeddedServers(folder / "data")
     try:
         settings = _settings(servers)
-        ObjectStore(load_settings(None, **settings)).ensure_bucket()
+        store = {name: value for name, value in settings.items() if name.startswith("minio_")}
+        ObjectStore(load_settings(None, **store)).ensure_bucket()
         lines = [f"{name.upper()}={shlex.quote(value)}\n" for name, value in settings.items()]
         partial = folder / "settings.part"
         partial.touch(mode=0o600)

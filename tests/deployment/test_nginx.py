@@ -2,9 +2,7 @@
 
 import contextlib
 import gzip
-import http.client
 import ssl
-import subprocess
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,80 +14,10 @@ from pydantic import SecretStr
 
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
-from tests.running import ROOT, free_port
-from tests.serving import Start, is_taken, wait_until
-from tests.world import PASSWORD
+from tests.deployment.proxies import Before, needs_nginx, nginx_before
+from tests.serving import Start, wait_until
 
-NGINX = next(
-    (one for one in map(Path, ("/usr/sbin/nginx", "/usr/bin/nginx")) if one.exists()), None
-)
-
-pytestmark = pytest.mark.skipif(
-    NGINX is None, reason="nginx is not installed (Debian: apt-get install nginx-light)"
-)
-
-
-class Before:
-    """nginx before an API, and a client that trusts its throw-away certificate."""
-
-    def __init__(self, folder: Path, api: int) -> None:
-        self.folder, self.api = folder, api
-        self.plain, self.secure = free_port(), free_port()
-        self._make_certificate()
-        (folder / "upstream.conf").write_text(f"server 127.0.0.1:{api};\n")
-        (folder / "www").mkdir()
-        (folder / "satupeta.conf").write_text(self._configuration())
-        (folder / "nginx.conf").write_text(
-            f"daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;\n"
-            "events {}\n"
-            f"http {{ client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n"
-            f"fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;\n"
-            f"scgi_temp_path {folder}/scgi; access_log off;\n"
-            f"include {folder}/satupeta.conf; }}\n"
-        )
-        self.trust = ssl.create_default_context(cafile=str(folder / "tls.crt"))
-        self.client = httpx.Client(
-            base_url=f"https://localhost:{self.secure}/api", verify=self.trust
-        )
-
-    def _configuration(self) -> str:
-        places = {
-            "/etc/nginx/satupeta": str(self.folder),
-            "/var/cache/nginx": str(self.folder),
-            "/var/log/nginx": str(self.folder),
-            "/var/www/html": str(self.folder / "www"),
-            "listen 80 ": f"listen 127.0.0.1:{self.plain} ",
-            "listen 443 ": f"listen 127.0.0.1:{self.secure} ",
-        }
-        text = (ROOT / "deploy/nginx.conf").read_text()
-        for standing, here in places.items():
-            assert standing in text
-            text = text.replace(standing, here)
-        return text
-
-    def _make_certificate(self) -> None:
-        subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-        kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        files = ["-keyout", self.folder / "tls.key", "-out", self.folder / "tls.crt"]
-        command = ["openssl", "req", *kind, "-days", "1", *subject, *files]
-        subprocess.run(command, check=True, capture_output=True)
-
-    def announce(self, size: int) -> int:
-        """The status for an upload of so many bytes, of which none is sent."""
-        connection = http.client.HTTPSConnection("localhost", self.secure, context=self.trust)
-        with contextlib.closing(connection):
-            connection.putrequest("POST", "/api/files")
-            connection.putheader("Content-Type", "multipart/form-data; boundary=x")
-            connection.putheader("Content-Length", str(size))
-            connection.endheaders()
-            return connection.getresponse().status
-
-    def token(self) -> dict[str, str]:
-        """The header of a user who may publish."""
-        answer = self.client.post(
-            "/auth/login", json={"username": "walidata", "password": PASSWORD}
-        ).json()
-        return {"Authorization": f"Bearer {answer['access_token']}"}
+pytestmark = needs_nginx
 
 
 @pytest.fixture
@@ -97,23 +25,8 @@ def before(
     start: Start, settings: Settings, store: ObjectStore, tmp_path: Path
 ) -> Iterator[Before]:
     served = start(settings, ALLOWED_ORIGINS='["https://localhost"]')
-    folder = tmp_path / "nginx"
-    folder.mkdir()
-    before = Before(folder, served.port)
-    assert NGINX is not None
-    process = subprocess.Popen(
-        [NGINX, "-c", folder / "nginx.conf", "-p", folder, "-e", folder / "error.log"]
-    )
-    try:
-        wait_until(lambda: process.poll() is not None or is_taken(before.secure))
-        assert process.poll() is None, (folder / "error.log").read_text()
+    with nginx_before(tmp_path / "nginx", served.port) as before:
         yield before
-    finally:
-        before.client.close()
-        process.terminate()
-        process.wait(10)
-    assert process.returncode == 0
-    assert "[warn]" not in (folder / "error.log").read_text()
 
 
 def test_plain_http_is_led_to_tls(before: Before) -> None:
