@@ -102,26 +102,29 @@ server_switch() {
     bash -c "$reload"
 }
 
+# Requests under way at it are answered before it ends.
+server_end() {
+    sleep "$drain"
+    "$engine" stop "satupeta-$1" >/dev/null 2>&1 || true
+    server_remove "$1"
+}
+
 # Whatever was done so far: nginx asks the old one, and the new one is gone.
 server_back() {
-    local port
     if [[ -e $upstream.before ]]; then
         # Before a first time there is nothing to go back to.
         if [[ -s $upstream.before ]]; then mv "$upstream.before" "$upstream"; else rm "$upstream.before" "$upstream"; fi
         bash -c "$reload" || true
     fi
-    port=$(server_slot)
-    server_remove "$port"
+    server_end "$(server_slot)"
 }
 
 server_finish() {
     local port old
     port=$(server_slot)
     old=$("$engine" inspect --format '{{.Image}}' "satupeta-$port" 2>/dev/null || true)
-    sleep "$drain"
     rm -f "$upstream.before"
-    "$engine" stop "satupeta-$port" >/dev/null 2>&1 || true
-    server_remove "$port"
+    server_end "$port"
     # The version before stays, to go back to by hand; what is older goes.
     "$engine" images --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' | while read -r id name; do
         if [[ $name == *satupeta:* && $name != *"satupeta:$version" && ${id#sha256:} != "${old#sha256:}" ]]; then
@@ -134,7 +137,7 @@ server_finish() {
 # From here on again on this machine.
 
 go_back() {
-    trap - ERR INT TERM
+    trap - EXIT
     echo "== It failed; going back to the version before" >&2
     on_server back || echo "The server could not be told; look at $upstream and at $engine ps there." >&2
     exit 1
@@ -151,7 +154,7 @@ export BUILDAH_FORMAT=docker
 "$engine" build --tag "satupeta:$version" .
 say "Copy it to $host"
 "$engine" save "satupeta:$version" | gzip -1 | remote "gunzip | $engine load"
-trap go_back ERR INT TERM
+trap go_back EXIT
 say "Start it beside the old version"
 on_server start
 on_server live
@@ -163,7 +166,7 @@ say "Switch"
 on_server switch
 say "Verify"
 verified
-trap - ERR INT TERM
+trap - EXIT
 say "End the old version and tidy up"
 on_server finish
 say "satupeta:$version serves"
