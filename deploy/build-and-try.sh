@@ -64,7 +64,7 @@ in_container() {
         mount --rbind /dev "$root/dev"
         mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
         mount -o remount,bind,ro "$root"
-        exec chroot --userspec="$IMAGE_USER" "$root" env --chdir=/app -u IMAGE_USER "$@"' sh "$root" "$@"
+        exec chroot --userspec="$IMAGE_USER" "$root" env --chdir="$IMAGE_DIRECTORY" -u IMAGE_USER -u IMAGE_DIRECTORY "$@"' sh "$root" "$@"
 }
 
 wait_until() {
@@ -93,10 +93,13 @@ build images --filter reference=localhost/satupeta
 
 container=$(build from localhost/satupeta)
 root=$(build mount "$container")
-mkdir -p "$root/proc" "$root/dev" "$root/tmp"
 inspect() { build inspect --type image --format "$1" localhost/satupeta; }
+# As an engine does.
+directory=$(inspect '{{.OCIv1.Config.WorkingDir}}')
+mkdir -p "$root$directory" "$root/proc" "$root/dev" "$root/tmp"
 inspect '{{range .OCIv1.Config.Env}}{{println .}}{{end}}' >"$work/image.env"
 echo "IMAGE_USER=$(inspect '{{.OCIv1.Config.User}}')" >>"$work/image.env"
+echo "IMAGE_DIRECTORY=$directory" >>"$work/image.env"
 read -r -a command <<<"$(inspect '{{range .OCIv1.Config.Cmd}}{{.}} {{end}}')"
 mapfile -t health < <(inspect '{{range .Docker.Config.Healthcheck.Test}}{{println .}}{{end}}' | sed '1d;/^$/d')
 PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
