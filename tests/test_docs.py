@@ -48,6 +48,8 @@ def test_every_endpoint_stands_in_the_docs() -> None:
 def test_every_setting_that_the_docs_name_exists() -> None:
     known = {name.upper() for name in Settings.model_fields}
     known |= {PASSWORD_VARIABLE, "FILE_ID", "LC_ALL", "LC_MESSAGES", "NO_COLOR"}
+    for place in ("Dockerfile", "deploy/deploy.sh", ".github/workflows/deploy.yml"):
+        known |= set(re.findall(r"\b(?:DEPLOY|BASE)_[A-Z_]+\b", read(ROOT / place)))
     for page in TEXTS:
         named = set(re.findall(r"\b[A-Z]{2,}(?:_[A-Z]+)+\b", prose(page)))
         assert named <= known, page.name
