@@ -69,7 +69,6 @@ def test_a_file_is_asked_for_once_and_a_large_one_passes(before: Before) -> None
         assert before.client.get(address).content == content
     part = before.client.get(address, headers={"Range": "bytes=0-2"})
     assert (part.status_code, part.content) == (206, b"a,b")
-<<<<<<< HEAD
 
     def states() -> list[str]:
         lines = (before.folder / "satupeta.log").read_text().splitlines()
@@ -78,14 +77,6 @@ def test_a_file_is_asked_for_once_and_a_large_one_passes(before: Before) -> None
     # A line is written once its answer has been sent.
     wait_until(lambda: len(states()) == 4)
     assert states() == ["MISS", "HIT", "HIT", "HIT"]
-=======
-    states = [
-        line.split()[-1]
-        for line in (before.folder / "access.log").read_text().splitlines()
-        if "/download" in line
-    ]
-    assert states == ["MISS", "HIT", "HIT", "HIT"]
->>>>>>> wt-deploy
 
 
 def test_the_limit_of_uploads_is_that_of_the_api(before: Before) -> None:
