@@ -71,7 +71,7 @@ def test_a_file_is_asked_for_once_and_a_large_one_passes(before: Before) -> None
     assert (part.status_code, part.content) == (206, b"a,b")
 
     def states() -> list[str]:
-        lines = (before.folder / "satupeta.log").read_text().splitlines()
+        lines = (before.folder / "access.log").read_text().splitlines()
         return [line.split()[-1] for line in lines if "/download" in line]
 
     # A line is written once its answer has been sent.
