@@ -99,7 +99,8 @@ def test_the_request_has_one_id_and_a_claimed_address_counts_for_nothing(
     claimed = {"X-Forwarded-For": "203.0.113.7", "X-Request-Id": "claimed"}
     before.client.headers.update(claimed)
     answer = before.client.get("/auth/me", headers=before.token())
-    assert answer.headers["X-Request-Id"] in (before.folder / "access.log").read_text()
+    log = before.folder / "access.log"
+    wait_until(lambda: answer.headers["X-Request-Id"] in log.read_text())
     assert answer.headers["X-Request-Id"] != "claimed"
     assert isinstance(settings.database_url, SecretStr)
     with (
