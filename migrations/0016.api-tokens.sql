@@ -6,7 +6,7 @@ CREATE TABLE api_tokens (
     name text NOT NULL,
     token_hash text NOT NULL CONSTRAINT api_tokens_token_hash_unique UNIQUE,
     permissions jsonb NOT NULL,
-    organization_id uuid REFERENCES organizations (id),
+    organization_id uuid REFERENCES organizations (id) ON DELETE CASCADE,
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
     last_used_at timestamptz,

@@ -189,7 +189,7 @@ def _parameters(route: Route, method: str, operation: Operation) -> Iterator[dic
             "schema": {"type": "string"},
             "description": "The ETag or revision that the change starts from.",
         }
-    if method == "POST" and operation.status == 201:
+    if method == "POST" and operation.status == 201 and operation.is_repeatable:
         yield {
             "name": "Idempotency-Key",
             "in": "header",

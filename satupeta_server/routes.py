@@ -173,6 +173,8 @@ class Operation:
     response_type: str = "application/json"
     is_list: bool = False
     errors: tuple[int, ...] = ()
+    is_repeatable: bool = True
+    """Whether a creation takes an Idempotency-Key: not where its answer must not be kept."""
     query: tuple[Schema, ...] = ()
     """Parameters of the query, as the document names them, of what is no list."""
 
@@ -429,6 +431,7 @@ ROUTES: tuple[Route, ...] = (
                 201,
                 NEW_TOKEN,
                 request=TOKEN_FORM,
+                is_repeatable=False,
                 errors=(400, 413, 422),
             ),
         },

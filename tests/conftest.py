@@ -151,15 +151,20 @@ def addresses(servers_folder: Path) -> Iterator[Addresses]:
             leaks.look(log.read_text(errors="replace"), log.name)
 
 
-@pytest.fixture(scope="session")
-def api_role(servers_folder: Path, addresses: Addresses) -> str:
-    """The name, and password, of a role that owns nothing."""
+def as_superuser(servers_folder: Path, address: str) -> str:
+    """The address of a database, for the one who may do all."""
     credentials = load_credentials(servers_folder)
     assert credentials is not None
-    superuser = address_of(addresses, "postgres").replace(
+    return address.replace(
         f"//{ROLE}:{credentials.database_password}@",
         f"//{SUPERUSER}:{credentials.database_superuser_password}@",
     )
+
+
+@pytest.fixture(scope="session")
+def api_role(servers_folder: Path, addresses: Addresses) -> str:
+    """The name, and password, of a role that owns nothing."""
+    superuser = as_superuser(servers_folder, address_of(addresses, "postgres"))
     execute(superuser, f"CREATE ROLE {API_ROLE} LOGIN PASSWORD '{API_ROLE}'")
     # Who drops a database ends the connections that the API has left there.
     execute(superuser, f"GRANT {API_ROLE} TO {ROLE}")

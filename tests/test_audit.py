@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,11 +13,12 @@ from satupeta_server.database import Database, database
 from satupeta_server.maintenance import checks_database
 from satupeta_server.maintenance.audit_retention import ALLOW_UPKEEP
 from satupeta_server.maintenance.doctor import Patient
+from satupeta_server.maintenance.grants import grant_to_api
 from satupeta_server.models.audit import SECRET_FIELDS
 from satupeta_server.routes import ROUTES
 from satupeta_server.services.records import RecordService
 from satupeta_server.settings import Settings
-from tests.conftest import Api, execute, with_two_roles
+from tests.conftest import Api, as_superuser, execute, with_two_roles
 from tests.handlers.test_files import picture
 from tests.handlers.test_resources import BODIES
 from tests.world import CREDENTIAL_SECRET, PASSWORD
@@ -226,11 +228,17 @@ async def test_restored_revisions_and_erased_persons_are_recorded(
     restored = await api.post(f"{path}/revisions/1/restore", **ADMINISTRATOR)
     erased = await api.post(f"/users/{api.world.users['viewer']}/erase", **ADMINISTRATOR)
     assert (restored.status, erased.status) == (200, 204), (restored.body, erased.body)
-    changed, told, gone = records(settings)[before:]
+    changed, told, blanked, gone = sorted(records(settings)[before:], key=in_order)
     assert (changed["action"], list(changed["changes"])) == ("update", ["scale"])
     assert told["action"] == "restore_revision"
     assert told["details"] == {"from_revision": 1, "revision": 3}
     assert (gone["action"], gone["subject_id"]) == ("erase", str(api.world.users["viewer"]))
+    assert (blanked["action"], blanked["run_by"]) == ("erase_from_log", role_of(url(settings)))
+
+
+def in_order(record: dict[str, Any]) -> int:
+    """Records of one transaction, as they were written."""
+    return ["update", "restore_revision", "erase_from_log", "erase"].index(record["action"])
 
 
 async def test_nothing_of_a_user_who_is_not_erased_can_be_taken_from_the_log(
@@ -242,10 +250,27 @@ async def test_nothing_of_a_user_who_is_not_erased_can_be_taken_from_the_log(
     execute(url(settings), f"SELECT erase_from_audit_log('{viewer}')")
     assert records(settings) == before
     assert (await api.post(f"/users/{viewer}/erase", **ADMINISTRATOR)).status == 204
-    changed, erased = records(settings)[-2:]
+    changed, _blanked, erased = sorted(records(settings)[-3:], key=in_order)
     assert (changed["action"], changed["address"]) == ("update", None)
     assert changed["changes"] == {"name": ["***", "***"]}
     assert (erased["action"], erased["address"]) == ("erase", "127.0.0.1")
+    # Nobody can be erased for a moment, to alter what the log says of him.
+    for column in ("erased_at", "deleted_at"):
+        with pytest.raises(REFUSED):
+            execute(url(settings), f"UPDATE users SET {column} = NULL WHERE id = '{viewer}'")
+
+
+def test_what_others_own_in_the_schema_does_not_stand_in_the_way_of_grants(
+    settings: Settings, servers_folder: Path
+) -> None:
+    superuser = as_superuser(servers_folder, url(settings, as_owner=True))
+    function = "CREATE FUNCTION public.reset_all() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+    execute(superuser, function)
+    execute(superuser, "REVOKE EXECUTE ON FUNCTION public.reset_all() FROM PUBLIC")
+    execute(superuser, "CREATE TABLE public.of_another (id int)")
+    assert grant_to_api(settings.owner())
+    with pytest.raises(REFUSED):
+        execute(url(settings), "SELECT public.reset_all()")
 
 
 async def test_tokens_and_what_they_do_are_recorded(api: Api, settings: Settings) -> None:

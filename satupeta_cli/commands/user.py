@@ -287,8 +287,8 @@ def erase(context: Context, user: str, *, yes: bool, dry_run: bool) -> None:
     """Erase what tells of a user as a person, for good; what the user did stays, without a name.
 
     Name, username, addresses, NIP, position, picture and password go, and all sessions end. The
-    user is deleted and can never be restored. The audit log stays as it is. The last active
-    administrator stays.
+    user is deleted and can never be restored. The audit log loses names and addresses of the
+    person, and nothing else. The last active administrator stays.
 
     Example: satupeta user erase viewer --dry-run
     """

@@ -157,15 +157,16 @@ class BaseHandler(RefusingHandler):
         self.caller = Caller(address=address, request_id=self.request_id)
         if token is None or permission == PUBLIC_ACCESS:
             return
+        is_machine = token.startswith(TOKEN_PREFIX)
         try:
-            is_machine = token.startswith(TOKEN_PREFIX)
             known = self.services.tokens if is_machine else self.services.sessions
             self.caller = await known.authenticate(token, address, self.request_id)
         except NotAuthenticatedError:
             # The portal goes on sending its first token after a refresh (contract, 2.9), so
-            # what everybody may read is answered to it as to everybody.
+            # what everybody may read is answered to it as to everybody. A machine would take
+            # the public part for all that there is.
             is_public = granted_scope(ANONYMOUS, permission) is not None
-            if not self._is_read or not is_public:
+            if is_machine or not self._is_read or not is_public:
                 raise
 
     @property

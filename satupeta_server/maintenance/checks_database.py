@@ -182,7 +182,7 @@ def audit(patient: Patient) -> Finding:
     if may_change:
         text = "the role of DATABASE_URL may change audit_log; only the trigger keeps it from that"
         return Finding("warning", text, "run satupeta db upgrade with MIGRATION_DATABASE_URL")
-    return Finding("ok", "the API can read and add, nothing else")
+    return Finding("ok", "the API can read and add, and blank what names an erased person")
 
 
 def accounts(patient: Patient) -> Finding:

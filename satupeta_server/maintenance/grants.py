@@ -12,13 +12,22 @@ _LOCK_KEY = 0x5A705E2A
 _ROWS = "SELECT, INSERT, UPDATE, DELETE"
 _GRANTS = (
     "GRANT USAGE ON SCHEMA public TO {role}",
-    f"GRANT {_ROWS} ON ALL TABLES IN SCHEMA public TO {{role}}",
-    "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}",
-    "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {role}",
     f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {_ROWS} ON TABLES TO {{role}}",
     "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {role}",
     "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO {role}",
 )
+# What others own in the schema, an extension's functions say, is theirs to grant.
+_OWNED = {
+    f"GRANT {_ROWS} ON TABLE": "SELECT oid::regclass::text FROM pg_class "
+    "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') "
+    "AND pg_has_role(relowner, 'USAGE')",
+    "GRANT USAGE, SELECT ON SEQUENCE": "SELECT oid::regclass::text FROM pg_class "
+    "WHERE relnamespace = 'public'::regnamespace AND relkind = 'S' "
+    "AND pg_has_role(relowner, 'USAGE')",
+    "GRANT EXECUTE ON FUNCTION": "SELECT oid::regprocedure::text FROM pg_proc "
+    "WHERE pronamespace = 'public'::regnamespace AND prokind = 'f' "
+    "AND pg_has_role(proowner, 'USAGE')",
+}
 _ONLY_ADDED_TO = ("audit_log",)
 _ONLY_READ = ("_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock")
 
@@ -38,6 +47,11 @@ def grant_to_api(settings: Settings) -> bool:
         name = sql.Identifier(role)
         for statement in _GRANTS:
             cursor.execute(sql.SQL(statement).format(role=name))
+        for grant, owned in _OWNED.items():
+            cursor.execute(owned)
+            for (what,) in cursor.fetchall():
+                # PostgreSQL itself has quoted the name.
+                cursor.execute(sql.SQL(f"{grant} {what} TO {{}}").format(name))
         for table in (*_ONLY_ADDED_TO, *_ONLY_READ):
             _narrow(cursor, table, name)
     return True

@@ -100,6 +100,9 @@ class MapsetService(CursorService):
             extent = prepared.get("bounding_box") or bounding_box_of(prepared.get("layer_url"))
             author = {"created_by": caller.user_id, "updated_by": caller.user_id}
             return {**prepared, **author, "bounding_box": extent}
+        is_switched = prepared.get("is_active", row.is_active) != row.is_active
+        if is_switched and not caller.may("mapsets:activate"):
+            raise ForbiddenError
         await self._lead_verification(caller, prepared, row)
         _follow_layer(prepared, row)
         if differing(row, prepared):

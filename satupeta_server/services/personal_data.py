@@ -2,10 +2,11 @@
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import peewee
+from peewee import fn
 
 from satupeta_server.database import database
 from satupeta_server.errors import ConflictError, NotFoundError, UnavailableError
@@ -39,6 +40,14 @@ ERASED_NAME = "Pengguna dihapus"
 
 _SECRET = {"password_hash", "token_hash", "sensitive_data", "encryption_key_id"}
 _BULKY = {"state", "write_position"}
+# What a person did to others' records is theirs, and where others stood when they acted, too.
+_OF_ACTIONS = (
+    "id", "occurred_at", "session_id", "token_id", "action", "subject", "subject_id",
+    "address", "request_id", "command",
+)  # fmt: skip
+_OF_ACTIONS_ON_THE_ACCOUNT = ("id", "occurred_at", "action", "changes")
+MOST_ROWS = 10_000
+"""Of each kind, the newest: a machine's token can make more records than an answer may hold."""
 Rows = list[dict[str, Any]]
 
 
@@ -107,7 +116,11 @@ class PersonalDataService(ReadService):
         # The kept answer to a creation may be this very person.
         about = (IdempotencyKey.user_id == row.id) | (IdempotencyKey.document.contains(str(row.id)))
         await IdempotencyKey.delete().where(about).aio_execute()
-        ended = {"name": ERASED_NAME, "last_address": None, "revoked_at": now()}
+        ended = {
+            "name": ERASED_NAME,
+            "last_address": None,
+            "revoked_at": fn.coalesce(ApiToken.revoked_at, now()),
+        }
         await ApiToken.update(ended).where(ApiToken.user_id == row.id).aio_execute()
         account = account_of(str(row.username), self.settings)
         await LoginFailure.delete().where(LoginFailure.account == account).aio_execute()
@@ -166,13 +179,13 @@ class PersonalDataService(ReadService):
         }
 
 
-def _parts(user_id: uuid.UUID) -> Mapping[str, tuple[Any, Any]]:
+def _parts(user_id: uuid.UUID) -> Mapping[str, tuple[Any, ...]]:
     """Tables and conditions of all rows that tell of a user, by what they are called."""
     by_user = AuditRecord.user_id == user_id
+    on_account = (AuditRecord.subject == "users") & (AuditRecord.subject_id == user_id)
     imports = AuditRecord.select(AuditRecord.subject_id).where(
         by_user & (AuditRecord.action == "import")
     )
-    about = (AuditRecord.subject == "users") & (AuditRecord.subject_id == user_id) & ~by_user
     credentials = (
         (Credential.created_by == user_id)
         | (Credential.updated_by == user_id)
@@ -182,8 +195,8 @@ def _parts(user_id: uuid.UUID) -> Mapping[str, tuple[Any, Any]]:
         "sessions": (Session, Session.user_id == user_id),
         "password_resets": (PasswordReset, PasswordReset.user_id == user_id),
         "api_tokens": (ApiToken, ApiToken.user_id == user_id),
-        "actions": (AuditRecord, by_user),
-        "actions_of_others_on_the_account": (AuditRecord, about),
+        "actions": (AuditRecord, by_user, _OF_ACTIONS),
+        "actions_on_the_account": (AuditRecord, on_account, _OF_ACTIONS_ON_THE_ACCOUNT),
         "histories": (MapsetHistory, MapsetHistory.user_id == user_id),
         "revisions": (MapsetRevision, MapsetRevision.user_id == user_id),
         "mapsets": (Mapset, (Mapset.created_by == user_id) | (Mapset.updated_by == user_id)),
@@ -193,13 +206,13 @@ def _parts(user_id: uuid.UUID) -> Mapping[str, tuple[Any, Any]]:
     }
 
 
-async def _rows(model: Any, condition: Any) -> Rows:
-    """Read rows without what is secret, and without whole states of mapsets."""
-    columns = [field for name, field in model._meta.fields.items() if name not in _SECRET | _BULKY]
-    rows = (
-        await model.select(*columns).where(condition).order_by(*_order(model)).dicts().aio_execute()
-    )
-    return [dict(row) for row in rows]
+async def _rows(model: Any, condition: Any, names: Collection[str] = ()) -> Rows:
+    """Read the newest rows without what is secret, and without whole states of mapsets."""
+    known = model._meta.fields
+    columns = [known[name] for name in names or known.keys() - _SECRET - _BULKY]
+    order = [key.desc() for key in _order(model)]
+    query = model.select(*columns).where(condition).order_by(*order).limit(MOST_ROWS)
+    return [dict(row) for row in await query.dicts().aio_execute()]
 
 
 def _order(model: Any) -> tuple[Any, ...]:

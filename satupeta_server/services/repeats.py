@@ -36,7 +36,8 @@ class Attempt:
     """A request to create something: the client's key, and a digest of all that is asked."""
 
     key: str
-    fingerprint: str
+    fingerprints: tuple[str, ...]
+    """Under the present key, then under the former ones."""
 
 
 class RepeatService:
@@ -44,8 +45,8 @@ class RepeatService:
 
     def __init__(self, settings: Settings) -> None:
         self.lifetime = datetime.timedelta(hours=settings.idempotency_hours)
-        secret = settings.secret_key
-        self._digest_key = secret.get_secret_value().encode() if secret else b""
+        ring = settings.secret_key_ring() if settings.secret_key else [""]
+        self._keys = [key.encode() for key in ring]
 
     def attempt(self, key: str, *content: bytes) -> Attempt:
         """Make an attempt from the client's key and all that decides what is created.
@@ -57,7 +58,8 @@ class RepeatService:
             raise BadRequestError("idempotency_key_malformed")
         # Of each part the length, too: two parts never look like two others.
         whole = b"".join(b"%d:%b" % (len(part), part) for part in content)
-        return Attempt(key, hmac.new(self._digest_key, whole, hashlib.sha256).hexdigest())
+        digests = (hmac.new(one, whole, hashlib.sha256).hexdigest() for one in self._keys)
+        return Attempt(key, tuple(digests))
 
     async def once(
         self, caller: Caller, attempt: Attempt | None, create: Callable[[], Awaitable[Document]]
@@ -90,7 +92,7 @@ class RepeatService:
         row: Any = await IdempotencyKey.aio_get_or_none(_of(caller, attempt) & living)
         if row is None:
             return None
-        if row.fingerprint != attempt.fingerprint:
+        if row.fingerprint not in attempt.fingerprints:
             raise InvalidError("idempotency_key_reused")
         return Document(row.document, row.revision)
 
@@ -98,7 +100,7 @@ class RepeatService:
         """Take the key, as long as nobody has it; waits for whoever is about to take it."""
         moment = now()
         taken = {
-            "fingerprint": attempt.fingerprint,
+            "fingerprint": attempt.fingerprints[0],
             "created_at": moment,
             "expires_at": moment + self.lifetime,
         }

@@ -12,6 +12,7 @@ from satupeta_server.models.audit import AuditRecord
 from satupeta_server.models.base import now
 from satupeta_server.models.mapsets import MapsetHistory
 from satupeta_server.models.users import User
+from satupeta_server.openapi import make_document
 from satupeta_server.routes import ROUTES
 from satupeta_server.security.permissions import GRANTS, NEVER_BY_TOKEN, granted_scope
 from tests.conftest import Api
@@ -55,6 +56,17 @@ async def test_a_secret_is_shown_once_and_kept_as_a_digest(api: Api) -> None:
     assert secret not in str(record.details)
 
 
+def test_a_creation_whose_answer_must_not_be_kept_takes_no_key() -> None:
+    takers = {
+        path
+        for path, methods in make_document("Satu Peta")["paths"].items()
+        for one in methods.get("post", {}).get("parameters", ())
+        if one["name"] == "Idempotency-Key"
+    }
+    assert "/news" in takers
+    assert "/tokens" not in takers
+
+
 async def test_what_is_no_token_opens_nothing(api: Api) -> None:
     secret = (await made(api, "pengelola", "me:read"))["token"]
     digest = hashlib.sha256(secret.encode()).hexdigest()
@@ -68,7 +80,9 @@ async def test_what_is_no_token_opens_nothing(api: Api) -> None:
         "SP_" + secret[3:],
     ):
         assert (await api.get("/me", token=wrong)).status == 401, wrong
-        assert (await api.get("/categories", token=wrong)).status == 200
+        # Who calls with a machine's token gets no public part in the place of all.
+        is_machine = wrong.startswith("sp_")
+        assert (await api.get("/categories", token=wrong)).status == (401 if is_machine else 200)
 
 
 async def test_a_token_may_what_its_list_and_its_owner_may_and_no_more(api: Api) -> None:
@@ -80,6 +94,8 @@ async def test_a_token_may_what_its_list_and_its_owner_may_and_no_more(api: Api)
     verdict = {"status_validation": "approved", "notes": "", "layer_url": mapset["layer_url"]}
     refused = await api.patch(f"/mapsets/{mapset['id']}", token=secret, json_body=verdict)
     assert refused.status == 403
+    off = {"is_active": not mapset["is_active"]}
+    assert (await api.patch(f"/mapsets/{mapset['id']}", token=secret, json_body=off)).status == 403
     assert (await api.get("/users", token=secret)).status == 403
     assert (await api.get("/me", token=secret)).status == 403
     # What everybody may read, a token may read: no more of it than everybody.

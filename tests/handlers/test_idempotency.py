@@ -3,16 +3,21 @@
 import asyncio
 import contextlib
 import io
+import json
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
 import pytest
 from PIL import Image
+from pydantic import SecretStr
 
 from satupeta_server.errors import UnavailableError
 from satupeta_server.services.categories import CategoryService
 from satupeta_server.services.files import FileService
+from satupeta_server.services.repeats import RepeatService
+from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
 from tests.conftest import Answer, Api, execute
 
@@ -267,3 +272,13 @@ async def test_a_page_of_the_portal_may_send_the_header(api: Api) -> None:
     headers = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}
     answer = await api.request("OPTIONS", "/categories", headers=headers)
     assert "Idempotency-Key" in answer.headers["Access-Control-Allow-Headers"]
+
+
+def test_a_retry_is_known_after_the_key_of_the_server_was_changed(settings: Settings) -> None:
+    assert settings.secret_key is not None
+    before = RepeatService(settings).attempt("a", b"body")
+    old = SecretStr(json.dumps([settings.secret_key.get_secret_value()]))
+    new = {"secret_key": SecretStr(secrets.token_urlsafe(48)), "secret_keys_old": old}
+    after = RepeatService(settings.model_copy(update=new)).attempt("a", b"body")
+    assert before.fingerprints[0] in after.fingerprints
+    assert before.fingerprints[0] != after.fingerprints[0]

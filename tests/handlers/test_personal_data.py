@@ -77,6 +77,11 @@ async def ratna(api: Api, store: ObjectStore, cursor: Cursor) -> str:
         " VALUES (%s, %s, 'update', 'mapsets', %s, %s)",
         [str(new_id()), user_id, ADDRESS, json.dumps({"rows": 1})],
     )
+    cursor.execute(
+        "INSERT INTO audit_log (id, action, subject, subject_id, address, details)"
+        " VALUES (%s, 'fail_login', 'users', %s, %s, %s)",
+        [str(new_id()), user_id, ADDRESS, json.dumps({"username": MARKS["username"]})],
+    )
     return user_id
 
 
