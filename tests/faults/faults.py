@@ -31,23 +31,28 @@ class Fault:
     count: int = 0
     complete: float | None = None
     """When it was wholly there, where that took a while."""
+    stayed: float = 0.0
+    certain_until: float = 0.0
+    """Until then it surely was there: a server may serve before the test knows that it does."""
 
     @contextlib.contextmanager
     def lasting(self, number: int = 1) -> Iterator[None]:
         """What is done within is the fault; ``number`` of them."""
         begun = time.monotonic()
         yield
-        self.spans.append((begun, time.monotonic()))
+        ended = time.monotonic()
+        self.spans.append((begun, ended))
+        self.certain_until = self.stayed if self.stayed > begun else ended
         self.count += number
 
     def is_complete(self) -> None:
         """Say that it is wholly there only now."""
         self.complete = time.monotonic()
 
-    @staticmethod
-    def stay(seconds: float) -> None:
+    def stay(self, seconds: float) -> None:
         """Let the load go on for so many seconds."""
         time.sleep(seconds)
+        self.stayed = time.monotonic()
 
     def refused(self, kind: str) -> int:
         """How many requests of a kind were answered 503."""
@@ -155,7 +160,7 @@ def untrue_readiness(load: Load, fault: Fault, down: Collection[str]) -> Iterato
             yield f"readiness took {one.seconds:.2f} s"
         if (one.ended < begun or one.begun > ended + READINESS_SECONDS + BUSY_SECONDS) and one.down:
             yield f"{one.down} were said to be down without a fault"
-        if told_from < one.ended < ended and not is_told:
+        if told_from < one.ended < fault.certain_until and not is_told:
             yield f"{down} were down for {one.ended - begun:.2f} s, but not {one.down}"
     is_long = ended - begun > READINESS_SECONDS + BUSY_SECONDS
     if (
