@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
@@ -43,11 +43,11 @@ def ask(port: int, path: str, **headers: str) -> dict[str, object]:
 
 @contextmanager
 def running(
-    folder: Path, port: int, *options: str, **others: str
+    folder: Path, port: int, *options: str, program: Sequence[str] = SATUPETA, **others: str
 ) -> Iterator[subprocess.Popen[str]]:
     """A running system; whatever the test does, nothing of it stays."""
     process = subprocess.Popen(
-        [*SATUPETA, "dev", *options],
+        [*program, "dev", *options],
         env=environment(folder, port, **others),
         cwd=folder.parent,
         stdout=subprocess.PIPE,
