@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import ADMINISTRATOR
 from satupeta_server.seed.reference import seed_reference
 from satupeta_server.seed.sample import load_sample
-from satupeta_server.services import cursor_pages, kept_counts
+from satupeta_server.services import counting_ahead, cursor_pages, kept_counts
 from satupeta_server.services.mapsets import MapsetService
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
@@ -220,3 +220,30 @@ def test_the_log_has_the_columns_of_mapsets_in_their_order(settings: Settings) -
         ("sign", "smallint"),
         ("transaction_id", "xid8"),
     ]
+
+
+async def test_what_was_counted_ahead_is_looked_up(
+    mapsets: MapsetService, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting_ahead, "DEAR", 1)
+    with connected(settings) as cursor:
+        cursor.execute("ANALYZE mapsets")
+    kept: list[str] = []
+
+    def keep(counts: Mapping[str, str], snapshot: str) -> None:
+        kept.extend(counts)
+        kept_counts.keep_counts(counts, snapshot)
+
+    monkeypatch.setattr(cursor_pages, "keep_counts", keep)
+    number = await counting_ahead.CountingAhead(mapsets).run()
+    assert number > 20
+    assert len(kept) > number
+    kept.clear()
+    for parameters in (
+        {"filter": ["data_status=tetap"]},
+        {"facets": ["year,category"], "filter": ["data_status=tetap"]},
+        {"search": ["tahun"]},
+    ):
+        await mapsets.list(Caller(), mapsets.resource.listing.read(parameters))
+    assert await counting_ahead.CountingAhead(mapsets).run() == number
+    assert kept == []

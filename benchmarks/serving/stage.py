@@ -1,5 +1,6 @@
 """Where it is measured: PostgreSQL with its databases, and the servers, each in its own process."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -21,6 +22,8 @@ from satupeta_server import database
 from satupeta_server.embedded import EmbeddedServers
 from satupeta_server.seed.accounts import FILE_NAME, make_accounts
 from satupeta_server.server import parent_environment
+from satupeta_server.services.counting_ahead import CountingAhead
+from satupeta_server.services.mapsets import MapsetService
 from satupeta_server.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -108,6 +111,7 @@ class Stage:
             self.databases.fill(name_of(size), size)
             self._make_accounts(size)
             self.databases.execute("VACUUM ANALYZE", name_of(size))
+            asyncio.run(self._count_ahead(size))
         self.stop()
         self.start()
 
@@ -117,6 +121,13 @@ class Stage:
         with database.synchronous():
             make_accounts(settings)
         database.database.close()
+
+    async def _count_ahead(self, size: int) -> None:
+        """Do what the worker does some minutes after an import."""
+        settings = self.settings(size)
+        connected = database.connect(settings)
+        await CountingAhead(MapsetService(settings)).run()
+        await connected.aio_close()
 
     def make_reference(self, size: int) -> None:
         """Copy a database, and give the copy the indexes that the reference's search needs."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from satupeta_cli.context import Context, command_caller, known_tables
+from satupeta_cli.context import Context, administer, command_caller, known_tables
 from satupeta_cli.databases import counted, refusals, server_settings, size_text
 from satupeta_cli.options import (
     confirm,
@@ -99,6 +99,19 @@ def status(context: Context, *, tables: bool, form: str | None) -> None:
         f"PostgreSQL {server.version}, database {server.database}, {size_text(server.size)}, "
         f"{pending} migrations pending"
     )
+
+
+@command.command("count-ahead")
+@click.pass_obj
+def count_ahead(context: Context) -> None:
+    """Count what visitors ask for most, so that none of them waits for it.
+
+    Of use right after an import of very many mapsets; from then on the counts are kept.
+
+    Example: satupeta db count-ahead
+    """
+    number = administer(context, lambda each: each.services.counting_ahead.run())
+    click.echo(f"{number} counts are kept")
 
 
 @command.command()

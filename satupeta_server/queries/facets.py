@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import peewee
-from peewee import SQL, fn
+from peewee import SQL, NodeList, fn
 
 from satupeta_server.queries.kept import is_missing, since
 
@@ -47,35 +47,36 @@ class Counting:
 
     def groups(self, source: Any, condition: Any, count: Any) -> Any:
         """The statement that counts rows of a source: facet, value as text, count."""
-        columns = [
-            facet.value_of(source).cast("text").alias(name) for name, facet in self.facets.items()
-        ]
+        columns = [facet.value_of(source).alias(name) for name, facet in self.facets.items()]
         counted = source.select(*columns, count.alias("counted")).where(
             condition & self.condition(source)
         )
         rows = counted.alias("facts")
-        names = ", ".join(f'"{name}"' for name in self.facets)
+        # As text only once they are grouped: there are far fewer groups than rows.
+        values = ", ".join(f'"{name}"::text' for name in self.facets)
         sets = ", ".join(f'("{name}")' for name in self.facets)
         facet = " ".join(f"WHEN grouping(\"{name}\") = 0 THEN '{name}'" for name in self.facets)
-        selected = (SQL(f"CASE {facet} END"), SQL(f"coalesce({names})"), fn.sum(rows.c.counted))
+        selected = (SQL(f"CASE {facet} END"), SQL(f"coalesce({values})"), fn.sum(rows.c.counted))
         return peewee.Select([rows], list(selected)).group_by(SQL(f"GROUPING SETS ({sets})"))
 
 
-def counted_facets(countings: Sequence[Counting], kept: Any, source: Any, changes: Any) -> Any:
+def counted_facets(
+    countings: Sequence[Counting], kept: Sequence[Any], source: Any, changes: Any
+) -> Any:
     """The table ``facet_counts``: of each facet and value how many rows there are, if any.
 
-    They come from what is kept and the changes since, or from the source itself.
+    They come from what is kept of each counting and the changes since, or from the source itself.
     """
     known = SQL("facet, value, count")
     listed = SQL("jsonb_to_recordset(counts) AS listed (facet text, value text, count bigint)")
-    parts = [peewee.Select([kept, listed], [known])]
-    for counting in countings:
+    parts = []
+    for counting, table in zip(countings, kept, strict=True):
         change, row = changes.alias(), source.alias()
-        snapshot = SQL("(SELECT snapshot FROM facets)")
-        is_new = since(change, snapshot)
+        snapshot = NodeList((SQL("("), peewee.Select([table], [table.c.snapshot]), SQL(")")))
         parts += [
-            counting.groups(change, is_new, change.sign),
-            counting.groups(row, is_missing(kept), SQL("1")),
+            peewee.Select([table, listed], [known]),
+            counting.groups(change, since(change, snapshot), change.sign),
+            counting.groups(row, is_missing(table), SQL("1")),
         ]
     united = functools.reduce(operator.add, parts).alias("counts")
     columns = SQL("counts.facet, counts.value, sum(counts.count)::bigint")
@@ -110,7 +111,9 @@ def _listed(name: str, facet: Facet, counts: Any, limit: Any) -> Any:
     return peewee.Select([first], [array])
 
 
-def counts_to_keep(counts: Any) -> Any:
-    """The expression of the JSON array of all counts."""
+def counts_to_keep(counting: Counting, counts: Any) -> Any:
+    """The expression of the JSON array of all counts of a counting."""
     array = fn.coalesce(fn.json_agg(SQL("facet_counts")), SQL("'[]'::json"))
-    return peewee.Select([counts], [array.cast("text")])
+    return peewee.Select([counts], [array.cast("text")]).where(
+        counts.c.facet.in_([SQL(f"'{name}'") for name in counting.facets])
+    )

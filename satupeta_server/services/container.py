@@ -10,6 +10,7 @@ from satupeta_server.services.api_tokens import ApiTokenService
 from satupeta_server.services.audit import AuditService
 from satupeta_server.services.categories import CategoryService
 from satupeta_server.services.classifications import ClassificationService
+from satupeta_server.services.counting_ahead import CountingAhead
 from satupeta_server.services.credentials import CredentialService
 from satupeta_server.services.files import FileService
 from satupeta_server.services.health import HealthService
@@ -64,6 +65,11 @@ class Services:
     suggestions: SuggestionService
     revisions: RevisionService
     personal_data: PersonalDataService
+
+    @cached_property
+    def counting_ahead(self) -> CountingAhead:
+        """What counts the mapsets before a visitor asks."""
+        return CountingAhead(self.mapsets)
 
     @cached_property
     def trash(self) -> Mapping[str, TrashService]:

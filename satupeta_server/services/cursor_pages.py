@@ -1,8 +1,6 @@
 """Pages of a list that can be walked by a cursor, whose rows are many and are counted once."""
 
-import functools
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -51,7 +49,8 @@ class _Plan:
 
     page: Statement
     total: Statement
-    facets: Statement | None
+    facets: Sequence[Statement]
+    """One for each counting."""
 
 
 class CursorService(RecordService):
@@ -80,17 +79,18 @@ class CursorService(RecordService):
         shape, values = shaped(listing, request, words, needed=request.offset + limit + 1)
         plan = (self._plan if shape.is_large else self._kept_plan)(caller.shape(), shape)
         values |= caller.values()
-        keys = {"total": count_key(plan.total, values)}
-        if plan.facets is not None:
-            keys["facets"] = count_key(plan.facets, values)
-        values |= {"kept": keys["total"], "facets": keys.get("facets")} | {
-            "limit": limit,
-            "offset": request.offset,
-        }
+        total_key = count_key(plan.total, values)
+        facet_keys = [count_key(one, values) for one in plan.facets]
+        values |= {"kept": total_key, "limit": limit, "offset": request.offset}
+        values |= {_facets(number): key for number, key in enumerate(facet_keys)}
         values["facet_limit"] = self.settings.list_limit
         row = await run(plan.page, values)
-        _keep(keys, row)
+        _keep(total_key, facet_keys, row)
         return _as_page(listing.ordering(request), request, limit, row)
+
+    async def common_words(self, share: float) -> Sequence[str]:
+        """Give the words that more than a share of the rows hold, the most common first."""
+        return await self._vocabulary.common(share)
 
     def _plan(self, caller: Caller, shape: ListRequest) -> _Plan:
         source = self.resource.model.alias()
@@ -107,14 +107,14 @@ class CursorService(RecordService):
         tables = [kept, counted]
         countings = self._countings(caller, shape)
         if countings:
-            known = kept_count("facets", self.changes)
+            known = [kept_count(_facets(number), self.changes) for number in range(len(countings))]
             counts = counted_facets(countings, known, self.resource.model, self.changes)
             facets = {name: self.resource.listing.facets[name] for name in shape.facets}
-            tables += [known, counts]
-            kept_too = is_to_be_kept(known)
+            tables += [*known, counts]
+            columns.append(facet_object(facets, counts, parameter(Slot("facet_limit"), "bigint")))
             columns += [
-                facet_object(facets, counts, parameter(Slot("facet_limit"), "bigint")),
-                peewee.Case(None, ((kept_too, counts_to_keep(counts)),)),
+                peewee.Case(None, ((is_to_be_kept(table), counts_to_keep(counting, counts)),))
+                for counting, table in zip(countings, known, strict=True)
             ]
         query = peewee.Select([page], columns).with_cte(*tables)
         anew = bool(shape.narrowed or shape.size > MOST_PLANNED_FILTERS)
@@ -122,7 +122,7 @@ class CursorService(RecordService):
         return _Plan(
             compiled(query, is_planned_anew=anew),
             compiled(_counting(source, self._condition(caller, shape))),
-            _facets_text(countings, self.resource.model) if countings else None,
+            [_facets_text(one, self.resource.model) for one in countings],
         )
 
     _kept_plan = lru_cache(maxsize=MOST_SHAPES)(_plan)
@@ -137,15 +137,16 @@ class CursorService(RecordService):
         return condition
 
     def _countings(self, caller: Caller, shape: ListRequest) -> Sequence[Counting]:
-        # Facets that leave out no filter count the same rows.
+        # Facets that leave out no filter count the same rows, and all of them whichever are asked
+        # for, so that what is kept of them serves everybody.
         together: dict[str, dict[str, Facet]] = {}
-        for name in shape.facets:
-            facet = self.resource.listing.facets[name]
+        for name, facet in self.resource.listing.facets.items():
             without = facet.field if facet.field in shape.filtered_fields else ""
             together.setdefault(without, {})[name] = facet
         return [
             Counting(facets, self._condition(caller, shape, without))
             for without, facets in together.items()
+            if not facets.keys().isdisjoint(shape.facets)
         ]
 
     def _numbered(self, source: Any, caller: Caller, shape: ListRequest) -> Any:
@@ -219,22 +220,33 @@ def _counting(source: Any, condition: Callable[[Any], Any]) -> Any:
     return source.select(fn.count(SQL("*"))).where(condition(source))
 
 
-def _facets_text(countings: Sequence[Counting], model: Any) -> Statement:
-    """What facets count, as one text: it is never run."""
-    groups = [one.groups(model.alias(), SQL("true"), SQL("1")) for one in countings]
-    return compiled(functools.reduce(operator.add, groups))
+def _facets(number: int) -> str:
+    """The name of the kept counts of a counting, by its place."""
+    return f"facets_{number}"
 
 
-def _keep(keys: Mapping[str, str], row: tuple[Any, ...]) -> None:
+def _facets_text(counting: Counting, model: Any) -> Statement:
+    """What facets count, as a text: it is never run."""
+    return compiled(counting.groups(model.alias(), SQL("true"), SQL("1")))
+
+
+def _keep(total_key: str, facet_keys: Sequence[str], row: tuple[Any, ...]) -> None:
     """Keep the counts that a page was answered with, where they were dear."""
     _items, _position, _is_followed, total, snapshot, keeps_total, *facets = row
-    counts = {}
+    counts = {
+        key: text
+        for key, text in zip(facet_keys, facets[1:], strict=True)
+        if text is not None and _rows_of(text) >= WORTH_KEEPING
+    }
     if keeps_total and total >= WORTH_KEEPING:
-        counts[keys["total"]] = f'{{"total":{total}}}'
-    if facets and facets[1] is not None and total >= WORTH_KEEPING:
-        counts[keys["facets"]] = facets[1]
+        counts[total_key] = f'{{"total":{total}}}'
     if counts:
         keep_counts(counts, snapshot)
+
+
+def _rows_of(counts: str) -> int:
+    """How many rows were counted, each once for a facet."""
+    return sum(one["count"] for one in orjson.loads(counts))
 
 
 def _as_page(ordering: Ordering, request: ListRequest, limit: int, row: tuple[Any, ...]) -> Page:

@@ -1,5 +1,6 @@
 """Keeping counts for those who ask next, and forgetting what nobody needs."""
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 WORTH_KEEPING = 1000
 """Rows: fewer are counted as quickly as a kept count is found."""
 _LOCK_KEY = 0x5A705E26
+
+_keepings: set[asyncio.Task[None]] = set()
 
 _IS_HERE = """SELECT cluster = (SELECT system_identifier FROM pg_control_system())
 FROM mapset_changes_pruned"""
@@ -52,7 +55,14 @@ def count_key(statement: Statement, values: Values) -> str:
 
 def keep_counts(counts: Mapping[str, str], snapshot: str) -> None:
     """Keep counts, as JSON by their keys, that were made in a snapshot, in the background."""
-    spawn(_keep(counts, snapshot))
+    keeping = spawn(_keep(counts, snapshot))
+    _keepings.add(keeping)
+    keeping.add_done_callback(_keepings.discard)
+
+
+async def settled() -> None:
+    """Wait until all is kept that was to be."""
+    await asyncio.gather(*_keepings)
 
 
 async def forget_other_cluster() -> None:

@@ -63,24 +63,51 @@ class Vocabulary:
         rows = await database.aio_execute_sql(_FOUND, {"search": " ".join(said)}, fetchall)
         # Without its accents one word may be several, or nothing at all, which every text holds.
         check_number_of_words(len(rows))
-        return [self._word(*row) for row in rows] or [Word("")]
+        return self._words(rows) or [Word("")]
 
-    def _word(self, text: str, words: Sequence[str] | None, producers: Sequence[str]) -> Word:
-        if words is None or len(words) > MOST_WORDS:
-            return Word(text, producers=producers)
-        share = self._share("mapsets_search_words", words)
-        share_of_names = self._share("mapsets_name_words", words)
-        return Word(
-            text,
-            words if share < COMMON else None,
-            words if share_of_names < COMMON else None,
-            producers,
-            is_rare=share == 0,
-            is_rare_in_names=share_of_names == 0,
-        )
+    async def common(self, share: float) -> Sequence[str]:
+        """Give the words that more than a share of the mapsets hold, the most common first."""
+        await self._read_frequencies()
+        found = [
+            (frequency, word)
+            for (index, word), frequency in self._frequencies.items()
+            if index == "mapsets_search_words" and frequency > share and word.isalnum()
+        ]
+        return [word for _, word in sorted(found, reverse=True)]
 
-    def _share(self, index: str, words: Sequence[str]) -> float:
+    def _words(self, rows: Sequence[tuple[str, Sequence[str] | None, Sequence[str]]]) -> list[Word]:
+        """Say of each word by which words an index finds it, where that is worth while.
+
+        Beside a word that few rows hold a common one is, too: the index reads of its rows only
+        those that the other has.
+        """
+        known = [
+            words if words is None or len(words) <= MOST_WORDS else None for _, words, _ in rows
+        ]
+        texts = [self._share("mapsets_search_words", words) for words in known]
+        names = [self._share("mapsets_name_words", words) for words in known]
+        found = []
+        for (text, _, producers), words, in_texts, in_names in zip(
+            rows, known, texts, names, strict=True
+        ):
+            # Whoever is found by the producer's name is not found by this index.
+            most = in_texts if producers else min(texts)
+            found.append(
+                Word(
+                    text,
+                    words if most < COMMON else None,
+                    words if min(names) < COMMON else None,
+                    producers,
+                    is_rare=in_texts == 0,
+                    is_rare_in_names=in_names == 0,
+                )
+            )
+        return found
+
+    def _share(self, index: str, words: Sequence[str] | None) -> float:
         """The share of the rows that hold one of some words; 0 where all of them are rare."""
+        if words is None:
+            return 1.0
         return sum(self._frequencies.get((index, word), 0.0) for word in words)
 
     async def _read_frequencies(self) -> None:

@@ -1,11 +1,14 @@
 """The words that texts are known by: a search stands in one of them, whatever the text."""
 
+from typing import Any
+
 from hypothesis import HealthCheck, given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
 from satupeta_server import database
 from satupeta_server.queries.listing import LONGEST_SEARCH
+from satupeta_server.services.vocabulary import Vocabulary
 from satupeta_server.settings import Settings
 
 LONGEST_PIECE = 600
@@ -38,3 +41,27 @@ def test_each_word_of_a_search_stands_in_a_word_of_the_text(settings: Settings) 
 
     with database.database.allow_sync():
         check()
+
+
+def test_a_common_word_is_looked_up_beside_a_rare_one_only() -> None:
+    vocabulary = Vocabulary()
+    vocabulary._frequencies = {
+        (index, word): share
+        for index in ("mapsets_search_words", "mapsets_name_words")
+        for word, share in (("peta", 0.5), ("data", 0.4))
+    }
+    peta, data = ("peta", ["peta"], []), ("data", ["data"], [])
+    rare, unknown = ("jember", ["jember"], []), ("a", None, [])
+    of_a_producer = ("peta", ["peta"], ["01968b53-a910-7000-8000-000000000000"])
+
+    def looked_up(*rows: Any) -> list[tuple[bool, bool]]:
+        return [
+            (word.words is not None, word.name_words is not None)
+            for word in vocabulary._words(list(rows))
+        ]
+
+    assert looked_up(peta, data) == [(False, False)] * 2
+    assert looked_up(peta, unknown) == [(False, False)] * 2
+    assert looked_up(peta, rare) == [(True, True)] * 2
+    assert looked_up(rare, unknown) == [(True, True), (False, False)]
+    assert looked_up(of_a_producer, rare) == [(False, True), (True, True)]
