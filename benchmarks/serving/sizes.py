@@ -31,13 +31,15 @@ class Kind:
     """Of p95 at the largest size to p95 at the smallest."""
     p95: float | None = None
     slowest: float | None = None
+    most_hits: int | None = None
+    """Leave out what finds more."""
 
 
 KINDS = (
     Kind("list of 20", paths.pages, 1.5),
     Kind("detail", paths.details, 1.5),
     Kind("keyset page", None, 1.5),
-    Kind("selective search", paths.selective_searches, 1.5),
+    Kind("selective search", paths.selective_searches, 1.5, most_hits=1000),
     Kind("common filters with totals", paths.totals, 5),
     Kind("facets", paths.facets, 5),
     Kind("facets beside a filter", paths.filtered_facets, 5),
@@ -65,7 +67,7 @@ def measure(stage: Stage, options: Options) -> list[Section]:
         columns=COLUMNS,
     )
     for kind in KINDS:
-        found = {size: _at_size(stage, options, size, kind.make) for size in options.sizes}
+        found = {size: _at_size(stage, options, size, kind) for size in options.sizes}
         for state in ("cold", "warm"):
             figures = {size: getattr(one, state) for size, one in found.items()}
             _judge(section, kind, state, list(figures.values()))
@@ -94,13 +96,12 @@ def _cells(name: str, state: str, size: int, one: Figures) -> list[str]:
     return [name, state, f"{size:,}", *times, str(one.count), str(one.errors)]
 
 
-def _at_size(stage: Stage, options: Options, size: int, make: Paths | None) -> Found:
+def _at_size(stage: Stage, options: Options, size: int, kind: Kind) -> Found:
     rows = Rows.read(stage.settings(size))
-    if make is None:
-        with stage.ours(size) as server:
-            asked = _keyset_pages(server)
-    else:
-        asked = make(rows)
+    with stage.ours(size) as server:
+        asked = _keyset_pages(server) if kind.make is None else kind.make(rows)
+        if kind.most_hits is not None:
+            asked = [path for path in asked if _total(server, path) <= kind.most_hits]
     requests = [Request(path) for path in asked]
     stage.restart()
     with stage.ours(size) as server:
@@ -108,6 +109,11 @@ def _at_size(stage: Stage, options: Options, size: int, make: Paths | None) -> F
         following = [*requests[COLD:], *requests[:COLD]]
         warm = load(Plan(server.port, 1, options.longest, following, most=WARM))
     return Found(cold.of(), warm.of())
+
+
+def _total(server: Server, path: str) -> int:
+    total: int = orjson.loads(server.ask(path)[0])["total"]
+    return total
 
 
 def _keyset_pages(server: Server) -> list[str]:
