@@ -1,4 +1,4 @@
--- depends: 0018.erasure
+-- depends: 0019.jobs
 
 -- With all that public lists are filtered and counted by in them, these indexes alone tell how many
 -- mapsets a filter finds, and of which kinds. They are made under other names, beside the old ones,
