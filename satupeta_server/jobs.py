@@ -14,6 +14,19 @@ from satupeta_server.database import database
 from satupeta_server.errors import ConflictError
 
 QUEUE = "default"
+LIVING_SECONDS = 60
+"""A worker that has not told for so long that it lives is taken for dead."""
+OLDEST_WAITING = """
+SELECT extract(epoch FROM now() - min(greatest(scheduled_at, deferred.at)))::float AS seconds
+FROM procrastinate_jobs AS jobs
+JOIN procrastinate_events AS deferred ON deferred.job_id = jobs.id AND deferred.type = 'deferred'
+WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())
+"""
+"""For how many seconds a job waits that could have begun."""
+LIVING_WORKERS = f"""
+SELECT count(*) FROM procrastinate_workers
+WHERE last_heartbeat > now() - interval '{LIVING_SECONDS} seconds'
+"""  # noqa: S608
 _DEFER = """SELECT procrastinate_defer_jobs_v1(ARRAY[
     ROW(%s, %s, 0, %s, %s, %s::jsonb, %s)::procrastinate_job_to_defer_v1
 ])"""
