@@ -83,7 +83,7 @@ async def rescue_stalled(work: Work, *, seconds: float = STALLED_SECONDS) -> Non
     manager = work.queue.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=seconds):
         is_last = job.attempts + 1 >= MOST_ATTEMPTS
-        logger.warning(
+        logger.info(
             "job %s %s: its worker died; %s",
             job.id,
             job.task_name,
