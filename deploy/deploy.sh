@@ -102,6 +102,14 @@ server_switch() {
     bash -c "$reload"
 }
 
+# Jobs under way get 20 seconds and are then given back; the queue waits for the new worker.
+server_worker() {
+    "$engine" stop satupeta-worker >/dev/null 2>&1 || true
+    server_remove worker
+    server_run --detach --name satupeta-worker --restart unless-stopped --no-healthcheck --volume /tmp \
+        --stop-timeout 30 "satupeta:$version" satupeta worker >/dev/null
+}
+
 # Requests under way at it are answered before it ends.
 server_end() {
     sleep "$drain"
@@ -167,6 +175,8 @@ on_server switch
 say "Verify"
 verified
 trap - EXIT
+say "Let the new version do the background work"
+on_server worker
 say "End the old version and tidy up"
 on_server finish
 say "satupeta:$version serves"

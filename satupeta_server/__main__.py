@@ -1,4 +1,7 @@
-"""One API process on sockets that its parent bound; the parent is ``satupeta serve`` or ``dev``."""
+"""One process of ``satupeta serve`` or ``dev``, which ends with it.
+
+It is an API process on sockets that the parent bound, or with ``worker`` in their place the worker.
+"""
 
 import os
 import signal
@@ -32,4 +35,10 @@ if __name__ == "__main__":
     configure_logging(settings)
     descriptors, parent = sys.argv[1:]
     end_with_parent(int(parent))
-    serve(settings, inherited_sockets(descriptors))
+    if descriptors == "worker":
+        # API processes start sooner without what only the worker needs.
+        from satupeta_server.worker import run
+
+        run(settings)
+    else:
+        serve(settings, inherited_sockets(descriptors))

@@ -4,6 +4,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +30,7 @@ from satupeta_server.storage import ObjectStore
 Say = Callable[[str], None]
 
 WATCH_SECONDS = 0.5
+WORKER_SECONDS = 2
 _SAMPLE_MARK = "sample-loaded"
 
 
@@ -58,11 +61,46 @@ def _run(settings: Settings, say: Say, *, with_sample: bool | None) -> None:
         stack.callback(_close, sockets)
         settings, servers = _start_servers(with_generated_secrets(settings), lock, say)
         stack.callback(servers.stop)
+        worker = _Worker(settings, lock)
+        stack.callback(worker.stop)
         stack.callback(ignore_signals)
         accounts = prepare_data(
             settings, say, with_sample=is_embedded if with_sample is None else with_sample
         )
-        _serve(settings, sockets, servers, lock, lambda: _announce(settings, accounts, say))
+
+        def ready() -> None:
+            _announce(settings, accounts, say)
+            # Only now, so that people do not wait for it.
+            worker.start()
+
+        _serve(settings, sockets, servers, lock, ready)
+
+
+class _Worker:
+    """The process that does the background work; it ends with this one."""
+
+    def __init__(self, settings: Settings, lock: DataFolderLock) -> None:
+        self._settings, self._lock = settings, lock
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(  # noqa: S603  our own program
+            [sys.executable, "-m", "satupeta_server", "worker", str(os.getpid())],
+            env=parent_environment(self._settings),
+            start_new_session=True,
+        )
+        self._lock.register_child("background", self._process.pid)
+
+    def stop(self) -> None:
+        """End it; a job that takes longer than WORKER_SECONDS is done again after a new start."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(WORKER_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 def _start_servers(

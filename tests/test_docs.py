@@ -17,7 +17,7 @@ import pytest
 from satupeta_cli.__main__ import cli
 from satupeta_cli.commands.import_ import KINDS as IMPORTED
 from satupeta_cli.options import PASSWORD_VARIABLE
-from satupeta_server import errors, models
+from satupeta_server import errors, models, worker
 from satupeta_server.models.base import BaseModel
 from satupeta_server.routes import PREFIX, ROUTES
 from satupeta_server.server import GRACE_SECONDS
@@ -227,6 +227,9 @@ def test_supervisord_waits_for_the_orderly_end() -> None:
     api = parser["program:api"]
     assert api["command"].split()[1] in commands()
     assert api.getint("stopwaitsecs") >= GRACE_SECONDS + 3
+    background = parser["program:worker"]
+    assert background["command"].split()[1] in commands()
+    assert background.getint("stopwaitsecs") >= worker.GRACE_SECONDS + 5
 
 
 async def test_the_first_look_of_the_readme_works(api: Api, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.running import ROOT, SATUPETA, ask, environment, free_port, login, refused, running
+from tests.serving import wait_until
 
 
 def test_the_system_starts_serves_keeps_and_ends(tmp_path: Path) -> None:
@@ -63,8 +64,8 @@ def test_two_processes_share_a_port_and_end_together(tmp_path: Path) -> None:
     folder, port = tmp_path / "var", free_port()
     with running(folder, port, "--no-sample", WORKERS="2", BCRYPT_ROUNDS="4") as process:
         children = psutil.Process(process.pid).children(recursive=True)
-        workers = [one for one in children if "satupeta_server" in one.cmdline()]
-        assert len(workers) == 2
+        ours = [one.cmdline() for one in children if "satupeta_server" in one.cmdline()]
+        assert len([one for one in ours if "worker" not in one]) == 2
         secrets = (folder / "secrets.json").read_text(encoding="utf-8")
         secret_key = json.loads(secrets)["secret_key"]
         accounts = json.loads((folder / "accounts.json").read_text(encoding="utf-8"))
@@ -125,3 +126,28 @@ def test_a_command_prints(command: str) -> None:
         [*SATUPETA, *command.split()], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert ended.stdout
+
+
+def test_the_worker_works_and_ends_with_the_rest(tmp_path: Path) -> None:
+    folder, port = tmp_path / "var", free_port()
+
+    def status() -> dict[str, int]:
+        told = subprocess.run(
+            [*SATUPETA, "jobs", "status", "--json"],
+            env=environment(folder, port),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        found: dict[str, int] = json.loads(told)
+        return found
+
+    with running(folder, port, "--no-sample", BCRYPT_ROUNDS="4") as process:
+        wait_until(lambda: status()["workers"] == 1, 20)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=15)
+        assert process.returncode == 0, output
+        assert "the worker has ended" in output
+        assert "Traceback" not in output
+        assert not psutil.wait_procs(children, timeout=2)[1]

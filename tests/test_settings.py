@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "HOST": "127.0.0.1",
     "PORT": 5000,
     "WORKERS": 1,
+    "WORKER_CONCURRENCY": 4,
     "LOG_LEVEL": "INFO",
     "DATABASE_URL": None,
     "DATABASE_POOLER": False,
@@ -72,6 +73,7 @@ IMPOSSIBLE: dict[str, list[str]] = {
     "DEBUG": ["perhaps"],
     "PORT": ["-1", "65536", "http", "5000.5"],
     "WORKERS": ["0", "65", "many"],
+    "WORKER_CONCURRENCY": ["0", "65", "many"],
     "LOG_LEVEL": ["LOUD"],
     "PUBLIC_URL": ["peta.example.org", "ftp://x", "https://", "https://u:p@x", "http://x:99999"],
     "DATABASE_URL": [

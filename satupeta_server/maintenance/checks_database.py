@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg2
 
+from satupeta_server.jobs import LIVING_WORKERS, OLDEST_WAITING
 from satupeta_server.maintenance.checks_settings import ACCOUNTS_FILE
 from satupeta_server.maintenance.doctor import Finding, Patient, State, worst
 from satupeta_server.migrating import MIGRATIONS, OLDEST_POSTGRESQL, migration_names
@@ -18,6 +19,7 @@ EXTENSIONS = ("btree_gin", "pg_trgm", "unaccent")
 _CONNECT_SECONDS = 3
 _STATEMENT_MILLISECONDS = 5000
 _MOST_NAMED = 5
+_LONG_SECONDS = 600
 
 _CREATE_INDEX = r"CREATE (?:UNIQUE )?INDEX (?:CONCURRENTLY )?(?:IF NOT EXISTS )?(\w+)\s+ON (\w+)"
 _INDEX_STATEMENT = re.compile(
@@ -91,6 +93,20 @@ def migrations(patient: Patient) -> Finding:
         text = f"the database knows more than this version: {_named(newer)}"
         return Finding("warning", text, "install the version that made them")
     return Finding("ok", f"all {len(known)} are applied")
+
+
+def jobs(patient: Patient) -> Finding:
+    """Whether background work piles up, and somebody does it."""
+    settings = patient.known_settings
+    ((workers,),) = ask(settings, LIVING_WORKERS)
+    ((seconds,),) = ask(settings, OLDEST_WAITING)
+    text = f"{workers} workers live; the oldest job waits for {(seconds or 0) / 60:.0f} minutes"
+    if not workers:
+        advice = "start satupeta worker"
+        return Finding("problem" if (seconds or 0) > _LONG_SECONDS else "warning", text, advice)
+    if (seconds or 0) > _LONG_SECONDS:
+        return Finding("warning", text, "start another satupeta worker, or look at its log")
+    return Finding("ok", text)
 
 
 def extensions(patient: Patient) -> Finding:

@@ -139,8 +139,3 @@ def _existing(folder: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path
-
-
-def jobs(_patient: Patient) -> Finding:
-    """Whether background work piles up."""
-    return Finding("skipped", "there is no background work")

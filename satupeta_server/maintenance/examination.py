@@ -25,7 +25,7 @@ CHECKS = (
     Check("objects", checks_store.objects, needs=(*_TABLES, "bucket")),
     Check("disk", checks_settings.disk),
     Check("cors", checks_settings.origins),
-    Check("jobs", checks_settings.jobs),
+    Check("jobs", checks_database.jobs, needs=_TABLES),
     Check("accounts", checks_database.accounts, needs=_TABLES),
     Check("audit", checks_database.audit, needs=_TABLES),
     Check("credentials", checks_database.credentials, needs=_TABLES),

@@ -38,9 +38,9 @@ def test_a_sound_installation(program: Program) -> None:
     found = {one["check"]: one for one in program.json("doctor")}
     assert list(found) == [check.name for check in CHECKS]
     wrong = {name: one for name, one in found.items() if one["state"] not in ("ok", "skipped")}
-    # The tests hash cheaply, with a key of zeros, their administrator never changed, and the API
-    # owns the tables.
-    assert set(wrong) <= {"secrets", "accounts", "audit", "disk", "objects"}
+    # The tests hash cheaply, with a key of zeros, their administrator never changed, the API
+    # owns the tables, and no worker works.
+    assert set(wrong) <= {"secrets", "accounts", "audit", "disk", "objects", "jobs"}
     assert all(one["state"] == "warning" and one["advice"] for one in wrong.values())
     lines = program("doctor").stdout.splitlines()
     assert len(lines) == len(CHECKS)
@@ -301,3 +301,23 @@ def test_clocks_that_differ(settings: Settings, monkeypatch: pytest.MonkeyPatch)
 def test_nothing_is_changed_by_looking(program: Program) -> None:
     program.inside("doctor", code=DONE)
     assert not [path for path in program.folder.iterdir() if path.name == "secrets.json"]
+
+
+def test_jobs_that_nobody_does_are_a_problem(settings: Settings) -> None:
+    url = settings.database_url.get_secret_value() if settings.database_url else ""
+    check = Check("jobs", checks_database.jobs, needs=())
+
+    def state() -> str:
+        return examine(patient(settings), [check])["jobs"].state
+
+    assert state() == "warning"
+    execute(
+        url,
+        "INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('default', 'x');"
+        "UPDATE procrastinate_events SET at = now() - interval '1 hour'",
+    )
+    assert state() == "problem"
+    execute(url, "INSERT INTO procrastinate_workers DEFAULT VALUES")
+    assert state() == "warning"
+    execute(url, "UPDATE procrastinate_jobs SET status = 'doing'")
+    assert state() == "ok"

@@ -73,8 +73,15 @@ class Server:
         return {one.name.partition("=")[2] for one in (self.folder / "images").iterdir()}
 
     def containers(self) -> list[dict[str, Any]]:
-        """What runs there: its pid and its image."""
+        """What runs there: its pid, its image and its command."""
         return [json.loads(one.read_text()) for one in (self.folder / "containers").iterdir()]
+
+    def running(self) -> dict[str, str]:
+        """The image of what serves and of what works; each runs once."""
+        found = {one["runs"]: one["image"] for one in self.containers()}
+        assert len(found) == len(self.containers())
+        assert all(psutil.pid_exists(one["pid"]) for one in self.containers())
+        return found
 
     def kill(self) -> None:
         """Leave nothing of it."""
@@ -113,7 +120,8 @@ def test_versions_follow_each_other_without_a_request_that_fails(
         for version in ("second", "third"):
             done = server.deploy(version)
             assert done.returncode == 0, done
-            assert [one["image"] for one in server.containers()] == [f"satupeta:{version}"]
+            image = f"satupeta:{version}"
+            assert server.running() == {"serve": image, "worker": image}
             writers.fault_is_over()
             wait_for(writers, AFTER)
     assert set(writers.statuses) == {201}
@@ -149,6 +157,6 @@ def test_the_old_version_goes_on_when_the_new_one_fails(
         wait_for(writers, AFTER)
     assert set(writers.statuses) == {201}
     assert server.upstream.read_text() == upstream
-    assert [one["image"] for one in server.containers()] == ["satupeta:first"]
+    assert server.running() == {"serve": "satupeta:first", "worker": "satupeta:first"}
     if version == "broken":
         assert "broken" in failed.stderr
