@@ -1,6 +1,7 @@
 """The whole system in one command: embedded servers where none are set, data, and the API."""
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -26,6 +27,8 @@ from satupeta_server.seed.sample import load_sample
 from satupeta_server.server import Workers, bind, ignore_signals, parent_environment, serve
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
+
+logger = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 
@@ -84,11 +87,16 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(  # noqa: S603  our own program
-            [sys.executable, "-m", "satupeta_server", "worker", str(os.getpid())],
-            env=parent_environment(self._settings),
-            start_new_session=True,
-        )
+        """Start it; where that cannot be, the API serves all the same."""
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  our own program
+                [sys.executable, "-m", "satupeta_server", "worker", str(os.getpid())],
+                env=parent_environment(self._settings),
+                start_new_session=True,
+            )
+        except OSError as error:
+            logger.warning("no background work, its process cannot start: %s", error.strerror)
+            return
         self._lock.register_child("background", self._process.pid)
 
     def stop(self) -> None:

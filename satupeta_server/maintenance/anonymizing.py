@@ -70,6 +70,10 @@ _STEPS = (
     Step("users", _USERS),
     Step("sessions", "DELETE FROM sessions"),
     Step("idempotency_keys", "DELETE FROM idempotency_keys"),
+    # Whatever jobs were given, and nothing of it is to be done from a copy.
+    Step("procrastinate_periodic_defers", "DELETE FROM procrastinate_periodic_defers"),
+    Step("procrastinate_events", "DELETE FROM procrastinate_events"),
+    Step("procrastinate_jobs", "DELETE FROM procrastinate_jobs"),
     Step("api_tokens", "DELETE FROM api_tokens"),
     Step("password_resets", "DELETE FROM password_resets"),
     Step("login_failures", "DELETE FROM login_failures"),

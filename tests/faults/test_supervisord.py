@@ -37,6 +37,11 @@ class Supervised:
         (parent,) = (one for one in self.all() if one.cmdline()[-1:] == ["serve"])
         return [parent, *parent.children()]
 
+    def worker(self) -> psutil.Process:
+        """What does the background work."""
+        (process,) = (one for one in self.all() if one.cmdline()[-1:] == ["worker"])
+        return process
+
     def said(self) -> str:
         """What all of it wrote."""
         logs = sorted((self.folder / "var/log").iterdir())
@@ -96,8 +101,12 @@ def test_supervisord_serves_ends_and_starts_again_without_losing_a_write(
     supervised: Callable[[], Supervised], settings: Settings
 ) -> None:
     running = supervised()
-    assert "EXITED" in running.control("status", "migrate")
+    wait_until(lambda: "EXITED" in running.control("status", "migrate"), 30)
     assert "RUNNING" in running.control("status", "health")
+    worker = running.worker()
+    worker.kill()
+    wait_until(lambda: "RUNNING" in running.control("status", "worker"), 30)
+    assert running.worker() != worker
     with writing("API under supervisord killed and ended", settings, running.port) as writers:
         wait_for(writers, BEFORE)
         dead = running.api()[1]
