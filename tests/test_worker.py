@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from satupeta_server import jobs, worker
 from satupeta_server.server import parent_environment
 from satupeta_server.settings import Settings
 from satupeta_server.worker import TASKS, Task, Work
-from tests.conftest import Api, execute
+from tests.conftest import Api, execute, with_two_roles
 from tests.running import ROOT
 from tests.serving import wait_until
 from tests.test_jobs import rows
@@ -150,6 +152,21 @@ async def test_the_night_removes_what_has_expired(api: Api, settings: Settings) 
     await work_off(settings, {name: Task(task.run) for name, task in TASKS.items()})
     assert {status for _, status, _ in found(settings)} == {"succeeded"}
     assert rows(address(settings), "SELECT account FROM login_failures") == [("new",)]
+
+
+@pytest.mark.parametrize("knows_owner", [True, False])
+async def test_the_role_of_the_api_may_do_all_of_it(
+    api: Api, settings: Settings, api_role: str, *, knows_owner: bool
+) -> None:
+    two = with_two_roles(settings, api_role)
+    if not knows_owner:
+        two = two.model_copy(update={"migration_database_url": None})
+    connected = worker.database.connect(two)
+    for name in TASKS:
+        await jobs.defer(name)
+    await work_off(two, {name: Task(task.run) for name, task in TASKS.items()})
+    await connected.aio_close()
+    assert {status for _, status, _ in found(settings)} == {"succeeded"}
 
 
 async def test_the_job_of_a_dead_worker_is_put_back(api: Api, settings: Settings) -> None:
