@@ -1,6 +1,5 @@
 """Wiring: settings become services, routes become an application."""
 
-import logging
 from typing import Any
 
 import tornado.web
@@ -13,7 +12,11 @@ from satupeta_server.errors import StartError
 from satupeta_server.handlers.base import Access, BaseHandler, NotFoundHandler, RequestsUnderWay
 from satupeta_server.handlers.headers import security_headers
 from satupeta_server.handlers.kept import Answer, Front
+from satupeta_server.handlers.metrics import MetricsHandler
 from satupeta_server.handlers.pages import HomeHandler
+from satupeta_server.logs import log_finished
+from satupeta_server.metrics import note_kept, note_request
+from satupeta_server.observing import Finished
 from satupeta_server.openapi import make_document
 from satupeta_server.proxies import Forwarded, Proxies
 from satupeta_server.routes import PREFIX, ROUTES, Route
@@ -22,8 +25,6 @@ from satupeta_server.services.container import Services, make_services
 from satupeta_server.settings import Settings, require_servers
 from satupeta_server.storage import Storage
 from satupeta_server.turns import Turns
-
-logger = logging.getLogger(__name__)
 
 _MEGABYTE = 1024 * 1024
 
@@ -44,7 +45,11 @@ class Application(tornado.web.Application):
         self._origins = frozenset(settings.allowed_origins)
         super().__init__(
             [_rule(route, services, PREFIX) for route in ROUTES]
-            + [_rule(route, services, "") for route in ROUTES if route.handler is HomeHandler],
+            + [
+                _rule(route, services, "")
+                for route in ROUTES
+                if route.handler in (HomeHandler, MetricsHandler)
+            ],
             default_handler_class=NotFoundHandler,
             default_handler_args={"services": services, "access": Access({})},
             compress_response=True,
@@ -56,7 +61,7 @@ class Application(tornado.web.Application):
             turns=Turns(max(1, settings.database_pool_size // 2)),
             document=document,
             requests=requests,
-            log_function=log_request,
+            log_function=tell_of_request,
         )
         self.requests = requests
 
@@ -65,8 +70,18 @@ class Application(tornado.web.Application):
     ) -> httputil.HTTPMessageDelegate:
         """Take a request: Tornado calls this for each."""
         behind = super().start_request(server_conn, request_conn)
-        front = Front(request_conn, behind, self.answers, self._origins, log_answer)
+        front = Front(request_conn, behind, self.answers, self._origins, self._tell_kept)
         return Forwarded(request_conn, front, self._proxies)
+
+    def tell(self, finished: Finished) -> None:
+        """Tell the log and the figures of an answered request."""
+        log_finished(finished)
+        pool = database.database.pool_backend.pool
+        note_request(finished, under_way=self.requests.number, pool=pool)
+
+    def _tell_kept(self, finished: Finished) -> None:
+        note_kept(is_hit=True)
+        self.tell(finished)
 
     def start(self) -> None:
         """Begin to listen for changes; without that nothing is kept. Needs the running loop."""
@@ -120,19 +135,7 @@ def _rule(route: Route, services: Services, prefix: str) -> tuple[str, Any, dict
     return f"{prefix}{pattern}", route.handler, arguments
 
 
-def log_request(handler: tornado.web.RequestHandler) -> None:
-    """Log one answered request; of its address only the path, since people search for names."""
-    request = handler.request
-    log_answer(
-        request.method or "",
-        request.path,
-        handler.get_status(),
-        request.request_time() * 1000,
-        handler.request_id if isinstance(handler, BaseHandler) else "-",
-    )
-
-
-def log_answer(method: str, path: str, status: int, milliseconds: float, request_id: str) -> None:
-    """Log one answered request as one line."""
-    level = logging.WARNING if status >= 500 else logging.INFO
-    logger.log(level, "%s %s %d %.1f ms %s", method, path, status, milliseconds, request_id)
+def tell_of_request(handler: tornado.web.RequestHandler) -> None:
+    """Tell of a request that a handler has answered."""
+    if isinstance(handler, BaseHandler):
+        handler.application.tell(handler.finished())  # type: ignore[attr-defined]

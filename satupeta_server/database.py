@@ -7,7 +7,9 @@ leaves here as one of our errors.
 
 import asyncio
 import contextlib
+import hashlib
 import logging
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -18,18 +20,26 @@ import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
 from peewee_async.connection import ConnectionContextManager
+from peewee_async.databases import fetchall
 from peewee_async.pool import AioPgPoolBackend
 from pydantic import SecretStr
 
 from satupeta_server.errors import AppError, ConflictError, InvalidError, UnavailableError
 from satupeta_server.messages import Message
+from satupeta_server.metrics import note_failed_statement
+from satupeta_server.observing import spent
 from satupeta_server.replica import Replica, reader
 from satupeta_server.settings import Settings
 from satupeta_server.statements import MOST_PREPARED, Statement
+from satupeta_server.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
 DriverError = TypeVar("DriverError", bound=psycopg2.Error)
+
+_QUIET_SECONDS = 10.0
+"""After a plan was asked for; slow statements until then are told without theirs."""
+_LONGEST_STATEMENT = 2000
 
 UNIQUE_SUFFIX = "_unique"
 
@@ -41,6 +51,11 @@ _UNAVAILABLE = (
     TimeoutError,
     OSError,
 )
+
+_PLAN_FIELDS = (
+    "Node Type", "Parent Relationship", "Strategy", "Join Type", "Relation Name", "Index Name",
+    "Scan Direction",
+)  # fmt: skip
 
 _STALE = (
     psycopg2.OperationalError,
@@ -83,6 +98,8 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
     has_sessions = True
     """Whether a connection keeps what was prepared or set on it; behind a pooler it does not."""
     replica: Replica | None = None
+    slow_seconds = float("inf")
+    _quiet_until = 0.0
 
     def init(self, database: str | None, **parameters: Any) -> None:
         """Point at a server; Peewee would keep what an earlier one was reached by."""
@@ -120,7 +137,7 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
         answer is read from the primary.
         """
         is_read = isinstance(sql, Statement) or sql.startswith("SELECT")
-        with translated():
+        with self._accounted(sql, params), translated():
             if self.replica is not None and is_read and await self.reads_replica():
                 try:
                     async with ConnectionContextManager(self.replica.pool):
@@ -137,6 +154,53 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
         if not is_read:
             await self._note_write()
         return result
+
+    @contextlib.contextmanager
+    def _accounted(self, sql: str, params: Any) -> Iterator[None]:
+        """Note what a statement takes for the request that it is of, and tell of a slow one."""
+        begin = time.perf_counter()
+        try:
+            yield
+        except UnavailableError:
+            note_failed_statement()
+            raise
+        finally:
+            seconds = time.perf_counter() - begin
+            request = spent.get()
+            if request is not None:
+                request.add(seconds)
+            if seconds > self.slow_seconds:
+                self._tell_slow(sql, params, seconds, request.request_id if request else "-")
+
+    def _tell_slow(self, sql: str, params: Any, seconds: float, request_id: str) -> None:
+        if time.monotonic() < self._quiet_until or in_transaction():
+            logger.warning("a statement took %.0f ms, request %s", seconds * 1000, request_id)
+            return
+        # A bad minute must not be made worse by asking for plans.
+        self._quiet_until = time.monotonic() + _QUIET_SECONDS
+        spawn(self._tell_plan(sql, params, seconds, request_id))
+
+    async def _tell_plan(self, sql: str, params: Any, seconds: float, request_id: str) -> None:
+        """Log a slow statement without its values, with the hash of its plan.
+
+        The plan is what PostgreSQL would choose now; the statement is not run again.
+        """
+        bound = sql.bound(params) if isinstance(sql, Statement) else params
+        plan_hash = "unknown"
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_QUIET_SECONDS):
+                explained = f"EXPLAIN (FORMAT JSON, COSTS OFF) {sql}"
+                ((plan,),) = await super().aio_execute_sql(explained, bound, fetchall)
+                plan_hash = hash_of_plan(plan)
+        fields = {
+            "request_id": request_id,
+            "milliseconds": round(seconds * 1000, 1),
+            "plan_hash": plan_hash,
+            "statement": str(sql),
+        }
+        text = "a statement took %.0f ms, plan %s, request %s: %s"
+        values = (seconds * 1000, plan_hash, request_id, str(sql)[:_LONGEST_STATEMENT])
+        logger.warning(text, *values, extra={"fields": fields})
 
     @contextlib.asynccontextmanager
     async def whole(self) -> AsyncIterator[None]:
@@ -207,6 +271,7 @@ def connect(settings: Settings) -> Database:
     }
     database.init(**_address(settings.database_url, settings), pool_params=pool)
     database.has_sessions = not settings.database_pooler
+    database.slow_seconds = settings.slow_statement_milliseconds / 1000 or float("inf")
     if settings.database_replica_url is not None:
         standby = _address(settings.database_replica_url, settings)
         pool_backend = database.pool_backend_cls(**standby, **pool)
@@ -244,6 +309,24 @@ def server_parameters(settings: Settings) -> dict[str, str]:
         # What is prepared is so because one plan serves: planning is dearer than most answers.
         "plan_cache_mode": "force_generic_plan",
     }
+
+
+def hash_of_plan(plan: Any) -> str:
+    """Give the hash of a plan as EXPLAIN writes it in JSON: two alike work in the same way.
+
+    It depends on the kinds of the steps, on tables and indexes, and on no value.
+    """
+    steps: list[str] = []
+
+    def walk(node: dict[str, Any]) -> None:
+        steps.append("|".join(str(node.get(name, "")) for name in _PLAN_FIELDS))
+        for child in node.get("Plans", ()):
+            walk(child)
+        steps.append("end")
+
+    for one in plan:
+        walk(one["Plan"])
+    return hashlib.blake2b("\n".join(steps).encode(), digest_size=6).hexdigest()
 
 
 def in_transaction() -> bool:

@@ -1,11 +1,35 @@
 """Logging: one line an event, to standard error."""
 
+import datetime
 import logging
+from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import psycopg2.errors
 
+from satupeta_server.observing import Finished
 from satupeta_server.settings import Settings
+
+requests = logging.getLogger("satupeta_server.requests")
+
+
+_FORMATS: Mapping[str, str] = {"development": "text", "production": "json"}
+_PERSONS: Mapping[str, tuple[str, ...]] = {
+    "none": (),
+    "ids": ("user_id",),
+    "addresses": ("user_id", "address"),
+}
+
+
+class _Limits:
+    """What the settings say of the lines of requests."""
+
+    slow_seconds = float("inf")
+    persons: tuple[str, ...] = ()
+
+
+_limits = _Limits()
 
 
 class LineFormatter(logging.Formatter):
@@ -25,6 +49,35 @@ class LineFormatter(logging.Formatter):
         return "\n".join(f"    {printable(line)}" for line in lines)
 
 
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line (RFC 8259), the fields of an event beside its message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the line; a traceback is one of its fields."""
+        moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        fields: dict[str, object] = {
+            "time": moment.isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        fields |= getattr(record, "fields", {})
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        # Of bytes that are no text a client's path may hold some.
+        text = orjson.dumps(_encodable(fields), default=str)
+        return text.decode()
+
+
+def _encodable(fields: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: value.encode("utf-8", "backslashreplace").decode()
+        if isinstance(value, str)
+        else value
+        for name, value in fields.items()
+    }
+
+
 def printable(text: str) -> str:
     """Escape what is not printable, as Python does.
 
@@ -36,10 +89,48 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
+def log_finished(finished: Finished) -> None:
+    """Log an answered request; of its address only the path, since people search for names."""
+    is_slow = finished.seconds > _limits.slow_seconds
+    level = logging.WARNING if finished.status >= 500 or is_slow else logging.INFO
+    if not requests.isEnabledFor(level):
+        return
+    milliseconds = finished.seconds * 1000
+    spent = finished.spent
+    fields: dict[str, object] = {
+        "request_id": finished.request_id,
+        "method": finished.method,
+        "route": finished.route,
+        "path": finished.path,
+        "status": finished.status,
+        "milliseconds": round(milliseconds, 1),
+        "statements": spent.statements if spent else 0,
+        "statement_milliseconds": round(spent.seconds * 1000, 1) if spent else 0,
+        "kept": finished.is_kept,
+        "slow": is_slow,
+    }
+    fields |= {name: getattr(finished, name) for name in _limits.persons}
+    requests.log(
+        level,
+        "%s %s %d %.1f ms%s %s",
+        finished.method,
+        finished.path,
+        finished.status,
+        milliseconds,
+        ", slow" if is_slow else "",
+        finished.request_id,
+        extra={"fields": fields},
+    )
+
+
 def configure_logging(settings: Settings) -> None:
     """Send what is at least as severe as LOG_LEVEL to standard error."""
     handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    is_json = (settings.log_format or _FORMATS[settings.environment]) == "json"
+    text = LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if is_json else text)
+    _limits.slow_seconds = settings.slow_request_milliseconds / 1000 or float("inf")
+    _limits.persons = _PERSONS[settings.log_personal_data]
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     # These log statements with their values, which may be personal or secret.
     for name in ("peewee", "peewee.async", "urllib3", "yoyo.migrations"):

@@ -18,6 +18,7 @@ from satupeta_server.handlers.logins import (
     RefreshHandler,
 )
 from satupeta_server.handlers.mapsets import ActivationHandler
+from satupeta_server.handlers.metrics import MetricsHandler
 from satupeta_server.handlers.pages import (
     AssetHandler,
     DocsHandler,
@@ -191,7 +192,8 @@ class Route:
     @property
     def access(self) -> Access:
         """The permission of each method."""
-        return Access({name: one.permission for name, one in self.operations.items()})
+        permissions = {name: one.permission for name, one in self.operations.items()}
+        return Access(permissions, f"{PREFIX}{self.path}")
 
     @property
     def pattern(self) -> str:
@@ -328,6 +330,18 @@ def _page(summary: str) -> Operation:
 
 ROUTES: tuple[Route, ...] = (
     Route("/", HomeHandler, {"GET": _page("The portal's backend introduces itself")}),
+    Route(
+        "/metrics",
+        MetricsHandler,
+        {
+            "GET": Operation(
+                PUBLIC_ACCESS,
+                "Figures for Prometheus",
+                response_type="text/plain",
+                errors=(401, 404),
+            )
+        },
+    ),
     Route(
         "/auth/login",
         LoginHandler,

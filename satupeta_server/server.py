@@ -5,16 +5,19 @@ import contextlib
 import logging
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import tornado.httpserver
 import tornado.netutil
+from prometheus_client.multiprocess import mark_process_dead
 from tornado import httputil
 from tornado.iostream import IOStream, UnsatisfiableReadError
 
@@ -23,6 +26,7 @@ from satupeta_server.clients import Client, Clients, Phase
 from satupeta_server.errors import StartError
 from satupeta_server.handlers.base import RequestsUnderWay
 from satupeta_server.handlers.refusing import LINGER_SECONDS
+from satupeta_server.metrics import FOLDER_VARIABLE
 from satupeta_server.settings import Settings
 from satupeta_server.tasks import spawn
 
@@ -239,7 +243,9 @@ class Workers:
         self._descriptors = [
             descriptors[start : start + each] for start in range(0, len(descriptors), each)
         ]
-        self._environment = environment
+        # The processes add up their figures there.
+        self._figures = tempfile.mkdtemp(prefix="satupeta-figures-")
+        self._environment = environment | {FOLDER_VARIABLE: self._figures}
         self._started = started
         self._processes: list[subprocess.Popen[bytes]] = []
         self._number = settings.workers
@@ -253,6 +259,7 @@ class Workers:
         for number, process in enumerate(self._processes):
             if process.poll() is not None:
                 logger.error("API process %d ended with %s", process.pid, process.returncode)
+                mark_process_dead(process.pid, self._figures)  # type: ignore[no-untyped-call]
                 time.sleep(_RESTART_PAUSE_SECONDS)
                 self._processes[number] = self._start_one(number)
 
@@ -270,6 +277,7 @@ class Workers:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        shutil.rmtree(self._figures, ignore_errors=True)
 
     def keep(
         self, ready: Callable[[], None] = lambda: None, watch: Callable[[], None] = lambda: None

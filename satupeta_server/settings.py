@@ -54,6 +54,33 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(5000, ge=0, le=65535, description="Port that the API listens on.")
     workers: int = Field(1, ge=1, le=64, description="API processes that share the port.")
+    log_format: Literal["json", "text"] | None = Field(
+        None,
+        description="How the log is written: a JSON object a line, or text; JSON in production "
+        "where it is not set.",
+    )
+    log_personal_data: Literal["none", "ids", "addresses"] = Field(
+        "ids",
+        description="What a request's line in a log of JSON says of persons: nothing, the id of "
+        "the user, or that and the client's address.",
+    )
+    metrics_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="What Prometheus must show to read `/metrics` (`Authorization: Bearer`), at "
+        "least 16 characters; without it there is no such page in production.",
+    )
+    slow_request_milliseconds: int = Field(
+        1000,
+        ge=0,
+        description="A request that takes longer is a warning in the log; 0 turns that off.",
+    )
+    slow_statement_milliseconds: int = Field(
+        500,
+        ge=0,
+        description="A statement that takes longer is told in the log with the hash of its plan; "
+        "0 turns that off.",
+    )
     worker_concurrency: int = Field(
         4, ge=1, le=64, description="Jobs that one `satupeta worker` does at once."
     )

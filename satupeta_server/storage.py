@@ -6,6 +6,7 @@ which have no event loop, call the methods of :class:`ObjectStore` directly.
 
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from minio import Minio
 from minio.error import MinioException, S3Error
 
 from satupeta_server.errors import NotFoundError, UnavailableError
+from satupeta_server.metrics import note_storage_call
 from satupeta_server.settings import Settings
 from satupeta_server.tasks import Threads
 
@@ -231,8 +233,18 @@ class Storage:
             store.close()
 
     async def _run(self, call: Callable[..., Result], *arguments: object) -> Result:
-        with _translated():
-            return await self._threads.run(call, *arguments)
+        begin, is_done = time.perf_counter(), False
+        try:
+            with _translated():
+                result = await self._threads.run(call, *arguments)
+            is_done = True
+        except NotFoundError:
+            # That is an answer, too.
+            is_done = True
+            raise
+        finally:
+            note_storage_call(time.perf_counter() - begin, is_done=is_done)
+        return result
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ OTHERS = {
     ("DELETE", "/files/{id}"): STAFF,
     ("GET", "/files/{id}/download"): EVERYBODY,
 }
-PUBLIC = ("/", "/auth/", "/health/", "/docs", "/openapi.json")
+PUBLIC = ("/", "/auth/", "/health/", "/docs", "/openapi.json", "/metrics")
 
 
 def filled(path: str) -> str:

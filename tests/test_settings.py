@@ -74,6 +74,11 @@ IMPOSSIBLE: dict[str, list[str]] = {
     "PORT": ["-1", "65536", "http", "5000.5"],
     "WORKERS": ["0", "65", "many"],
     "WORKER_CONCURRENCY": ["0", "65", "many"],
+    "METRICS_TOKEN": ["too-short"],
+    "LOG_FORMAT": ["xml"],
+    "LOG_PERSONAL_DATA": ["all"],
+    "SLOW_REQUEST_MILLISECONDS": ["-1", "soon"],
+    "SLOW_STATEMENT_MILLISECONDS": ["-1", "soon"],
     "LOG_LEVEL": ["LOUD"],
     "PUBLIC_URL": ["peta.example.org", "ftp://x", "https://", "https://u:p@x", "http://x:99999"],
     "DATABASE_URL": [

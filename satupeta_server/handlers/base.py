@@ -31,6 +31,8 @@ from satupeta_server.handlers.headers import origin_headers, request_id_of
 from satupeta_server.handlers.kept import OF_CONTENT, Answer
 from satupeta_server.handlers.refusing import RefusingHandler
 from satupeta_server.messages import Language, Message, preferred_language
+from satupeta_server.metrics import note_kept
+from satupeta_server.observing import Finished, Spent, spent
 from satupeta_server.queries.values import ValueProblem, is_storable, parse_uuid
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import ANONYMOUS, PUBLIC_ACCESS, granted_scope
@@ -62,6 +64,8 @@ class Access:
     """What a route grants: for each method the permission that it needs, or "public"."""
 
     permissions: Mapping[str, str]
+    pattern: str = "-"
+    """The path of the route, with the names of its parts that vary."""
 
     @property
     def methods(self) -> list[str]:
@@ -83,6 +87,11 @@ class RequestsUnderWay:
         self._idle.set()
         self.is_ending = False
         """Whether the process ends once they are answered."""
+
+    @property
+    def number(self) -> int:
+        """How many are under way."""
+        return len(self._handlers)
 
     def begin(self, handler: RequestHandler) -> None:
         """Note a request that has begun."""
@@ -120,6 +129,7 @@ class BaseHandler(RefusingHandler):
         self._version: int | None = None
         self._tag: str | None = None
         self.settings["requests"].begin(self)
+        self.spent = Spent(self.request_id)
 
     # Before the handler's method
 
@@ -140,6 +150,7 @@ class BaseHandler(RefusingHandler):
         """Find out who calls and whether they may, before any of the body is read."""
         if self.request.method == "OPTIONS":
             return
+        spent.set(self.spent)
         permission = self.access.permission(self.request.method)
         if permission is None:
             raise MethodNotAllowedError
@@ -310,7 +321,14 @@ class BaseHandler(RefusingHandler):
         if not self._is_of_everybody:
             return await work()
         cache: Cache[Answer] = self.settings["answers"]
-        result, self._version = await cache.once(self._key, work)
+
+        async def accounted() -> Result:
+            # It is done in a task of its own, for all that wait; this request is the first.
+            spent.set(self.spent)
+            return await work()
+
+        result, self._version = await cache.once(self._key, accounted)
+        note_kept(is_hit=False)
         return result
 
     def write_kept(self) -> bool:
@@ -322,6 +340,7 @@ class BaseHandler(RefusingHandler):
         for name in OF_CONTENT & kept.headers.keys():
             self.set_header(name, kept.headers[name])
         self._tag = kept.tag
+        note_kept(is_hit=True)
         self.write(kept.body)
         return True
 
@@ -339,7 +358,8 @@ class BaseHandler(RefusingHandler):
         body = b"".join(self._write_buffer)
         if cache.has_room(self._key, len(body), self._version):
             self._tag = self._tag_of_content()
-            cache.keep(self._key, Answer(self._headers, body, self._tag))
+            answer = Answer(self._headers, body, self._tag, self.access.pattern)
+            cache.keep(self._key, answer)
 
     @property
     def _key(self) -> str:
@@ -400,6 +420,21 @@ class BaseHandler(RefusingHandler):
         if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
             self.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
         self.write_json(error_body(error, self.language, self.request_id))
+
+    def finished(self) -> Finished:
+        """Tell what became of the request."""
+        user_id = self.caller.user_id
+        return Finished(
+            self.request.method or "",
+            self.access.pattern,
+            self.request.path,
+            self.get_status(),
+            self.request.request_time(),
+            self.request_id,
+            None if user_id is None else str(user_id),
+            self.request.remote_ip,
+            self.spent,
+        )
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log what is our own fault; a refusal is none."""

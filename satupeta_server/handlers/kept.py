@@ -12,6 +12,7 @@ from tornado.httputil import HTTPHeaders, RequestStartLine, ResponseStartLine
 
 from satupeta_server.caching import Cache
 from satupeta_server.handlers.headers import origin_headers, request_id_of
+from satupeta_server.observing import Finished
 
 LEAST_PACKED_BYTES = 1024
 """Tornado packs no smaller answer either."""
@@ -29,22 +30,22 @@ OF_CONTENT = {"Content-Type", "Link"}
 """What differs from answer to answer."""
 _TAGS = re.compile(r'\*|(?:W/)?"[^"]*"')
 
-Log = Callable[[str, str, int, float, str], None]
-"""Takes method, path, status, milliseconds and request id."""
+Tell = Callable[[Finished], None]
 
 
 class Answer:
     """A public answer, as everybody gets it."""
 
-    __slots__ = ("body", "headers", "packed", "tag")
+    __slots__ = ("body", "headers", "packed", "route", "tag")
 
-    def __init__(self, headers: HTTPHeaders, body: bytes, tag: str) -> None:
+    def __init__(self, headers: HTTPHeaders, body: bytes, tag: str, route: str) -> None:
         self.headers = {name: value for name, value in headers.items() if name not in _OF_A_REQUEST}
         self.headers["Etag"] = tag
         # As Tornado adds it to all that it could pack.
         self.headers["Vary"] += ", Accept-Encoding"
         self.body = body
         self.tag = tag
+        self.route = route
         self.packed: bytes | None = None
         """The body compressed by gzip, once somebody asked for that."""
 
@@ -63,13 +64,13 @@ class Front(httputil.HTTPMessageDelegate):
         behind: httputil.HTTPMessageDelegate,
         cache: Cache[Answer],
         origins: frozenset[str],
-        log: Log,
+        tell: Tell,
     ) -> None:
         self._connection = connection
         self._behind = behind
         self._cache = cache
         self._origins = origins
-        self._log = log
+        self._tell = tell
         self._answer: Answer | None = None
 
     def headers_received(
@@ -116,9 +117,17 @@ class Front(httputil.HTTPMessageDelegate):
         status, body = self._content(self._answer, headers)
         self._connection.write_headers(ResponseStartLine("", status, status.phrase), headers, body)
         self._connection.finish()
-        milliseconds = (time.perf_counter() - self._begun) * 1000
-        path = self._uri.partition("?")[0]
-        self._log(self._method, path, status, milliseconds, request_id)
+        self._tell(
+            Finished(
+                self._method,
+                self._answer.route,
+                self._uri.partition("?")[0],
+                status,
+                time.perf_counter() - self._begun,
+                request_id,
+                is_kept=True,
+            )
+        )
 
     def _content(self, answer: Answer, headers: HTTPHeaders) -> tuple[HTTPStatus, bytes]:
         """Give the status and the content, and set the headers that belong to them."""

@@ -19,6 +19,7 @@ from satupeta_server.services.logins import LoginService
 from satupeta_server.services.map_projection_systems import MapProjectionSystemService
 from satupeta_server.services.map_sources import MapSourceService
 from satupeta_server.services.mapsets import MapsetService
+from satupeta_server.services.metrics import MetricsService
 from satupeta_server.services.news import NewsService
 from satupeta_server.services.organizations import OrganizationService
 from satupeta_server.services.personal_data import PersonalDataService
@@ -65,6 +66,11 @@ class Services:
     suggestions: SuggestionService
     revisions: RevisionService
     personal_data: PersonalDataService
+
+    @cached_property
+    def metrics(self) -> MetricsService:
+        """What the database tells Prometheus."""
+        return MetricsService()
 
     @cached_property
     def counting_ahead(self) -> CountingAhead:

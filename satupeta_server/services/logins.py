@@ -13,6 +13,7 @@ from peewee import Case, fn
 
 from satupeta_server.database import database
 from satupeta_server.errors import NotAuthenticatedError, NotFoundError
+from satupeta_server.metrics import note_login
 from satupeta_server.models.audit import HIDDEN
 from satupeta_server.models.base import new_id, now
 from satupeta_server.models.sessions import LoginFailure, PasswordReset
@@ -56,6 +57,7 @@ class LoginService:
         known_hash = user.password_hash if user and user.is_active else None
         if not await in_thread(check_password, password, known_hash, rounds) or user is None:
             await self._record_failure(caller, user, account)
+            note_login(is_done=False)
             raise NotAuthenticatedError("login_failed")
         async with database.whole():
             # While the password was checked, another may have been set, or the user ended.
@@ -66,7 +68,9 @@ class LoginService:
             await LoginFailure.delete().where(LoginFailure.account == account).aio_execute()
             proven = dataclasses.replace(caller, user_id=user.id)
             await record_action(proven, "login", "users", user.id)
-            return await self.sessions.open(user.id, caller.address, user_agent)
+            opened = await self.sessions.open(user.id, caller.address, user_agent)
+        note_login(is_done=True)
+        return opened
 
     @staticmethod
     async def _record_failure(caller: Caller, user: User | None, account: str) -> None:
