@@ -4,7 +4,7 @@ BIN := .venv/bin
 # As many processes as there are cores; each has servers of its own.
 PARALLEL ?= -n logical --maxprocesses=4 --dist worksteal
 
-.PHONY: run test test-long faults bench lint types architecture format audit lock clean
+.PHONY: docs run test test-long faults bench lint types architecture format audit lock clean
 
 run: .venv/.run
 	@exec $(BIN)/satupeta dev
@@ -39,6 +39,10 @@ architecture: .venv/.test
 # Known flaws of the dependencies; the one check that needs the internet.
 audit:
 	@PYTHON=$(PYTHON) .ci/audit
+
+# The site of docs/, into build/site.
+docs: .venv/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: .venv/.test
 	$(BIN)/ruff check --fix .

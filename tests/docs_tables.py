@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from satupeta_server.security.permissions import CALLERS, GRANTS, Scope
 from satupeta_server.settings import Settings
+from tests.docs_reference import api_page, error_page, tables_page
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -84,6 +85,9 @@ def permissions_page() -> str:
 PAGES: Mapping[Path, Callable[[], str]] = {
     DOCS / "settings.md": settings_page,
     DOCS / "permissions.md": permissions_page,
+    DOCS / "api-reference.md": api_page,
+    DOCS / "error-codes.md": error_page,
+    DOCS / "tables.md": tables_page,
     ROOT / ".env.example": environment_example,
 }
 

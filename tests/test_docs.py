@@ -4,9 +4,11 @@ import asyncio
 import configparser
 import importlib
 import json
+import os
 import pkgutil
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +22,14 @@ from satupeta_cli.options import PASSWORD_VARIABLE
 from satupeta_server import errors, models, worker
 from satupeta_server.models.base import BaseModel
 from satupeta_server.routes import PREFIX, ROUTES
-from satupeta_server.server import GRACE_SECONDS
+from satupeta_server.server import GRACE_SECONDS, parent_environment
 from satupeta_server.settings import Settings
 from satupeta_server.transfer.kinds import KINDS
 from tests.conftest import Api
 from tests.docs_tables import DOCS, PAGES, ROOT
 from tests.world import PASSWORD, USERS
 
+BINARIES = Path(sys.executable).parent
 TEXTS = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 FOREIGN = ("/wo" + "rk/", "bash_" + "jobs", "py" + "pi.org/simple", "registry.npm" + "js.org")
 
@@ -249,11 +252,23 @@ async def test_the_examples_of_the_api_work(api: Api, tmp_path: Path) -> None:
     assert (await run(script, api, tmp_path)).splitlines() == expected
 
 
+async def test_the_tutorial_works_from_its_first_to_its_last_command(
+    api: Api, tmp_path: Path
+) -> None:
+    script = "".join(scripts(DOCS / "tutorial.md"))
+    expected = re.findall(r"# → (.*?)\s*$", script, re.MULTILINE)
+    assert len(expected) > 15
+    output = await run(
+        script, api, tmp_path, **parent_environment(api.application.services.settings)
+    )
+    assert output.splitlines() == expected
+
+
 def scripts(page: Path) -> list[str]:
     return re.findall(r"```sh\n(.*?)```", read(page), re.DOTALL)
 
 
-async def run(script: str, api: Api, folder: Path) -> str:
+async def run(script: str, api: Api, folder: Path, **environment: str) -> str:
     """Run a script of the docs as it stands, against the API of the test; gives its output."""
     accounts = [{"username": name, "password": PASSWORD} for name in USERS]
     (folder / "var").mkdir(exist_ok=True)
@@ -263,6 +278,7 @@ async def run(script: str, api: Api, folder: Path) -> str:
         "-euc",
         script.replace("http://127.0.0.1:5000/api", api.base),
         cwd=folder,
+        env={**os.environ, **environment, "PATH": f"{BINARIES}:{os.environ['PATH']}"},
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
