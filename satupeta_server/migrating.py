@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import psycopg2
+import psycopg2.errors
 from psycopg2.extensions import parse_dsn
 
 from satupeta_server.errors import StartError, UnreachableError
@@ -22,6 +23,10 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 LOCK_KEY = 0x5A7093E7A
 """The key of the advisory lock that a migrating process holds."""
 OLDEST_POSTGRESQL = 150000
+LOCK_MILLISECONDS = 2000
+"""How long a migration waits for a table: all who come after it wait, too."""
+PAUSE_SECONDS = 3.0
+MOST_TRIES = 30
 _TURN_SECONDS = 0.1
 
 Say = Callable[[str], None]
@@ -48,11 +53,27 @@ def upgrade(database_url: str, say: Say = _silent) -> list[str]:
 
 def apply_pending(backend: Any, say: Say = _silent) -> list[str]:
     """Apply what is pending, for whoever has the backend to himself; gives the names."""
-    pending = backend.to_apply(yoyo.read_migrations(str(MIGRATIONS)))
-    for migration in pending:
-        say(f"Applying migration {migration.id}")
-    _run(backend.apply_migrations, pending)
-    return [migration.id for migration in pending]
+    names: list[str] = []
+    for number in range(MOST_TRIES):
+        pending = backend.to_apply(yoyo.read_migrations(str(MIGRATIONS)))
+        names = names or [migration.id for migration in pending]
+        for migration in pending if number == 0 else ():
+            say(f"Applying migration {migration.id}")
+        try:
+            _run(backend.apply_migrations, pending)
+        except StartError as error:
+            if number + 1 == MOST_TRIES or not _is_lock_timeout(error):
+                raise
+            # Whoever reads meanwhile must not queue up behind a migration that waits.
+            say("A table is in use; the migration is tried again")
+            time.sleep(PAUSE_SECONDS)
+        else:
+            break
+    return names
+
+
+def _is_lock_timeout(error: StartError) -> bool:
+    return isinstance(error.__cause__, psycopg2.errors.LockNotAvailable)
 
 
 def downgrade(database_url: str, to: str | None = None, say: Say = _silent) -> list[str]:
@@ -163,4 +184,6 @@ def _yoyo_address(database_url: str) -> str:
     """Write the address as yoyo reads it: everything besides the database's name as a parameter."""
     parts = parse_dsn(database_url)
     name = parts.pop("dbname")
+    limit = f"-c lock_timeout={LOCK_MILLISECONDS}"
+    parts["options"] = f"{parts.get('options', '')} {limit}".strip()
     return f"postgresql:///{quote(name)}?{urlencode(parts)}"

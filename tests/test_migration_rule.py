@@ -1,0 +1,105 @@
+"""Migrations let the old version go on, and a check would see one that does not."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from satupeta_server import migrating
+from tests.migration_rule import problems
+from tests.test_migrating import empty
+
+__all__ = ["empty"]
+
+PATHS = [path for path in sorted(migrating.MIGRATIONS.glob("*.sql")) if "rollback" not in path.name]
+FIRST = """CREATE TABLE lakes (id integer PRIMARY KEY, name text, area integer);
+CREATE FUNCTION size_of(lake integer) RETURNS integer LANGUAGE sql AS 'SELECT 1';
+INSERT INTO lakes SELECT number, 'Danau ' || number, number FROM generate_series(1, 100) AS number;
+"""
+BAD = {
+    "ALTER TABLE lakes DROP COLUMN area;": "lakes.area: the old version still reads it",
+    "ALTER TABLE lakes RENAME COLUMN area TO surface;": "lakes.area: the old version still reads",
+    "ALTER TABLE lakes RENAME TO waters;": "lakes.id: the old version still reads it",
+    "DROP TABLE lakes;": "lakes.id: the old version still reads it",
+    "DROP FUNCTION size_of(integer);": "size_of(integer): the old version still reads it",
+    "ALTER TABLE lakes ALTER COLUMN area TYPE bigint;": "lakes: the whole table is written anew",
+    "ALTER TABLE lakes ALTER COLUMN name TYPE varchar;": "lakes.name: the old version knows it",
+    "ALTER TABLE lakes ALTER COLUMN name SET NOT NULL;": "lakes.name: the old version knows it",
+    "ALTER TABLE lakes ADD COLUMN at timestamptz DEFAULT clock_timestamp();": "lakes: the whole",
+    "ALTER TABLE lakes ADD CONSTRAINT wide CHECK (area > 0);": "wide: a new rule reads the whole",
+    "ALTER TABLE lakes ADD COLUMN x text; CREATE INDEX ON lakes (area);": "lakes: readers wait",
+    "UPDATE lakes SET area = 1;": "lakes: a table that is in use is changed in one statement",
+}
+GOOD = (
+    "CREATE TABLE rivers (id integer PRIMARY KEY); INSERT INTO rivers SELECT id FROM lakes;",
+    "ALTER TABLE lakes ADD COLUMN depth integer NOT NULL DEFAULT 0;",
+    "CREATE INDEX lakes_area ON lakes (area); ALTER TABLE lakes ADD COLUMN depth integer;",
+    "ALTER TABLE lakes ADD CONSTRAINT wide CHECK (area > 0) NOT VALID;",
+    "-- contract: lakes.area: no version since 1.3.0 reads it\nALTER TABLE lakes DROP COLUMN area;",
+    "-- transactional: false\nCREATE INDEX CONCURRENTLY lakes_area ON lakes (area);",
+)
+
+
+def found(address: str, folder: Path, migration: str) -> list[str]:
+    """What breaks the rule in a migration of a database that has lakes."""
+    for name, text in (("0001.lakes", FIRST), ("0019.change", migration)):
+        (folder / f"{name}.sql").write_text(text, encoding="utf-8")
+    return list(problems(address, sorted(folder.glob("*.sql"))))
+
+
+def test_the_old_version_goes_on_beside_every_migration(empty: str) -> None:
+    assert len(PATHS) == len(migrating.migration_names())
+    assert list(problems(empty, PATHS)) == []
+
+
+@pytest.mark.parametrize("migration", BAD)
+def test_what_breaks_the_rule_is_seen(empty: str, tmp_path: Path, migration: str) -> None:
+    said = found(empty, tmp_path, migration)
+    assert any(one.startswith(f"0019.change: {BAD[migration]}") for one in said), said
+
+
+@pytest.mark.parametrize("migration", GOOD)
+def test_what_keeps_it_is_not_complained_of(empty: str, tmp_path: Path, migration: str) -> None:
+    assert found(empty, tmp_path, migration) == []
+
+
+@contextmanager
+def holding(address: str, statement: str) -> Iterator[None]:
+    """Somebody who reads and does not end the transaction."""
+    with closing(psycopg2.connect(address)) as connection:
+        connection.cursor().execute(statement)
+        yield
+
+
+def test_a_migration_that_waits_for_a_reader_makes_no_other_reader_wait(
+    empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrating.upgrade(empty)
+    folder = tmp_path / "migrations"
+    shutil.copytree(migrating.MIGRATIONS, folder)
+    last = migrating.migration_names()[-1]
+    change = f"-- depends: {last}\n\nALTER TABLE mapsets ADD COLUMN probe text;\n"
+    (folder / "9999.probe.sql").write_text(change, encoding="utf-8")
+    monkeypatch.setattr(migrating, "MIGRATIONS", folder)
+    monkeypatch.setattr(migrating, "LOCK_MILLISECONDS", 300)
+    monkeypatch.setattr(migrating, "PAUSE_SECONDS", 0.2)
+    said: list[str] = []
+    applied: list[str] = []
+    upgrading = threading.Thread(
+        target=lambda: applied.extend(migrating.upgrade(empty, said.append))
+    )
+    with holding(empty, "SELECT FROM mapsets"):
+        upgrading.start()
+        for _ in range(8):
+            time.sleep(0.15)
+            with closing(psycopg2.connect(empty, options="-c statement_timeout=2000")) as other:
+                other.cursor().execute("SELECT count(*) FROM mapsets")
+        assert applied == []
+    upgrading.join(20)
+    assert applied == ["9999.probe"]
+    assert any("is in use" in one for one in said)
