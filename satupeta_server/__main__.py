@@ -9,9 +9,7 @@ import sys
 import threading
 import time
 
-from satupeta_server.logs import configure_logging
-from satupeta_server.server import inherited_sockets, serve
-from satupeta_server.settings import load_settings
+from satupeta_server.drivers import leave_out_psycopg
 
 WATCH_SECONDS = 0.5
 
@@ -30,15 +28,26 @@ def end_with_parent(parent: int) -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-if __name__ == "__main__":
+def main(work: str, parent: int) -> None:
+    """Do what the parent asks for until it asks for the end, or is gone."""
+    if work != "worker":
+        leave_out_psycopg()
+    # What each needs is loaded only now: some of it only after that, and some by one alone.
+    from satupeta_server.logs import configure_logging  # noqa: PLC0415
+    from satupeta_server.settings import load_settings  # noqa: PLC0415
+
     settings = load_settings(env_file=None)
     configure_logging(settings)
-    descriptors, parent = sys.argv[1:]
-    end_with_parent(int(parent))
-    if descriptors == "worker":
-        # API processes start sooner without what only the worker needs.
-        from satupeta_server.worker import run
+    end_with_parent(parent)
+    if work == "worker":
+        from satupeta_server.worker import run  # noqa: PLC0415
 
         run(settings)
     else:
-        serve(settings, inherited_sockets(descriptors))
+        from satupeta_server.server import inherited_sockets, serve  # noqa: PLC0415
+
+        serve(settings, inherited_sockets(work))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -24,6 +24,7 @@ from satupeta_server.security.permissions import GRANTS, PUBLIC_ACCESS
 from satupeta_server.services.container import Services, make_services
 from satupeta_server.settings import Settings, require_servers
 from satupeta_server.storage import Storage
+from satupeta_server.tracing import make_tracing
 from satupeta_server.turns import Turns
 
 _MEGABYTE = 1024 * 1024
@@ -40,6 +41,7 @@ class Application(tornado.web.Application):
         document = make_document(settings.project_name)
         requests = RequestsUnderWay()
         self.changes = changes
+        self.tracing = make_tracing(settings)
         self.answers = Cache[Answer](settings.response_cache_megabytes * _MEGABYTE, changes)
         self._proxies = Proxies(settings.trusted_proxies)
         self._origins = frozenset(settings.allowed_origins)
@@ -75,7 +77,7 @@ class Application(tornado.web.Application):
 
     def tell(self, finished: Finished) -> None:
         """Tell the log and the figures of an answered request."""
-        log_finished(finished)
+        log_finished(finished, self.tracing.tell(finished) if self.tracing else "")
         pool = database.database.pool_backend.pool
         note_request(finished, under_way=self.requests.number, pool=pool)
 
@@ -93,6 +95,8 @@ class Application(tornado.web.Application):
         await self.changes.close()
         await database.database.aio_close()
         self.storage.close()
+        if self.tracing is not None:
+            self.tracing.close()
 
 
 def make_app(settings: Settings) -> Application:

@@ -168,7 +168,7 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
             seconds = time.perf_counter() - begin
             request = spent.get()
             if request is not None:
-                request.add(seconds)
+                request.add(seconds, sql)
             if seconds > self.slow_seconds:
                 self._tell_slow(sql, params, seconds, request.request_id if request else "-")
 

@@ -89,7 +89,7 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
-def log_finished(finished: Finished) -> None:
+def log_finished(finished: Finished, trace_id: str = "") -> None:
     """Log an answered request; of its address only the path, since people search for names."""
     is_slow = finished.seconds > _limits.slow_seconds
     level = logging.WARNING if finished.status >= 500 or is_slow else logging.INFO
@@ -109,6 +109,8 @@ def log_finished(finished: Finished) -> None:
         "kept": finished.is_kept,
         "slow": is_slow,
     }
+    if trace_id:
+        fields["trace_id"] = trace_id
     fields |= {name: getattr(finished, name) for name in _limits.persons}
     requests.log(
         level,

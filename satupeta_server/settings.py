@@ -70,6 +70,19 @@ class Settings(BaseSettings):
         description="What Prometheus must show to read `/metrics` (`Authorization: Bearer`), at "
         "least 16 characters; without it there is no such page in production.",
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://\S+$",
+        description="Where OpenTelemetry's collector takes traces, such as "
+        "`http://127.0.0.1:4318`; without it there are none.",
+    )
+    otel_exporter_otlp_traces_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://\S+$",
+        description="The same with its whole path, where that is not `/v1/traces`.",
+    )
+    otel_sdk_disabled: bool = Field(default=False, description="Sends no traces all the same.")
+    otel_service_name: str = Field("satupeta", description="The name of the service in traces.")
     slow_request_milliseconds: int = Field(
         1000,
         ge=0,

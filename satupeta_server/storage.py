@@ -17,8 +17,10 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 
+from satupeta_server import observing
 from satupeta_server.errors import NotFoundError, UnavailableError
 from satupeta_server.metrics import note_storage_call
+from satupeta_server.observing import spent
 from satupeta_server.settings import Settings
 from satupeta_server.tasks import Threads
 
@@ -243,7 +245,11 @@ class Storage:
             is_done = True
             raise
         finally:
-            note_storage_call(time.perf_counter() - begin, is_done=is_done)
+            seconds = time.perf_counter() - begin
+            note_storage_call(seconds, is_done=is_done)
+            request = spent.get()
+            if observing.keeps_parts and request is not None:
+                request.keep("storage", call.__name__, seconds)
         return result
 
 

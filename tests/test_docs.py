@@ -50,7 +50,14 @@ def test_every_endpoint_stands_in_the_docs() -> None:
 
 def test_every_setting_that_the_docs_name_exists() -> None:
     known = {name.upper() for name in Settings.model_fields}
-    known |= {PASSWORD_VARIABLE, "FILE_ID", "LC_ALL", "LC_MESSAGES", "NO_COLOR"}
+    known |= {
+        PASSWORD_VARIABLE,
+        "FILE_ID",
+        "LC_ALL",
+        "LC_MESSAGES",
+        "NO_COLOR",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+    }
     for place in ("Dockerfile", "deploy/deploy.sh", ".github/workflows/deploy.yml"):
         known |= set(re.findall(r"\b(?:DEPLOY|BASE)_[A-Z_]+\b", read(ROOT / place)))
     for page in TEXTS:

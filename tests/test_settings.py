@@ -75,6 +75,9 @@ IMPOSSIBLE: dict[str, list[str]] = {
     "WORKERS": ["0", "65", "many"],
     "WORKER_CONCURRENCY": ["0", "65", "many"],
     "METRICS_TOKEN": ["too-short"],
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ["collector:4317"],
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": ["collector"],
+    "OTEL_SDK_DISABLED": ["maybe"],
     "LOG_FORMAT": ["xml"],
     "LOG_PERSONAL_DATA": ["all"],
     "SLOW_REQUEST_MILLISECONDS": ["-1", "soon"],
@@ -168,7 +171,7 @@ IMPOSSIBLE: dict[str, list[str]] = {
 ANYTHING = {
     "PROJECT_NAME", "HOST", "DATA_DIR", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD",
     "MINIO_FALLBACK_ROOT_USER", "MINIO_FALLBACK_ROOT_PASSWORD",
-    "MIRROR_ACCESS_KEY", "MIRROR_SECRET_KEY",
+    "MIRROR_ACCESS_KEY", "MIRROR_SECRET_KEY", "OTEL_SERVICE_NAME",
 }  # fmt: skip
 
 PRODUCTION = {

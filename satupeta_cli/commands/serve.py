@@ -15,6 +15,9 @@ def command(context: Context) -> None:
 
     Example: satupeta serve
     """
+    from satupeta_server.drivers import leave_out_psycopg
+
+    leave_out_psycopg()
     from satupeta_server import server
     from satupeta_server.logs import configure_logging
     from satupeta_server.secrets_store import with_generated_secrets

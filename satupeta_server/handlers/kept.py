@@ -126,6 +126,7 @@ class Front(httputil.HTTPMessageDelegate):
                 time.perf_counter() - self._begun,
                 request_id,
                 is_kept=True,
+                traceparent=self._headers.get("traceparent", ""),
             )
         )
 
