@@ -127,6 +127,7 @@ class Fetcher:
         address: str,
         headers: Mapping[str, str],
         form: Mapping[str, str] | None = None,
+        body: bytes | None = None,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """Send a request, and give its answer, whose body is still to be read.
 
@@ -142,6 +143,7 @@ class Fetcher:
                 address,
                 headers=dict(headers),
                 fields=dict(form) if form is not None else None,
+                body=body,
                 redirect=False,
                 preload_content=False,
                 decode_content=True,

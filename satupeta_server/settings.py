@@ -21,6 +21,7 @@ from satupeta_server.settings_values import (
     libpq_address,
     parse_encryption_keys,
     parse_texts,
+    webhook_key,
 )
 
 _MEGABYTE = 1024 * 1024
@@ -63,6 +64,41 @@ class Settings(BaseSettings):
         "ids",
         description="What a request's line in a log of JSON says of persons: nothing, the id of "
         "the user, or that and the client's address.",
+    )
+    smtp_host: str | None = Field(
+        None, min_length=1, description="The server that takes mails; without it none are sent."
+    )
+    smtp_port: int = Field(587, ge=1, le=65_535, description="Its port.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls",
+        description="How the connection to it is encrypted; its certificate is always checked. "
+        "`none` is only for a server on the same machine.",
+    )
+    smtp_ca_file: Path | None = Field(
+        None, description="Certificates that vouch for it, where the system's own do not."
+    )
+    smtp_username: str | None = Field(None, description="Who logs in there, where it asks.")
+    smtp_password: SecretStr | None = Field(None, description="The password for that.")
+    mail_from: str | None = Field(
+        None,
+        pattern=r"^[^@\r\n]+@[^@\r\n]+$",
+        description="The sender of mails; must be set where SMTP_HOST is.",
+    )
+    mail_language: Literal["id", "en"] = Field("id", description="The language of mails.")
+    portal_url: str | None = Field(
+        None, description="Where people open the portal; mails link to its pages of mapsets."
+    )
+    webhook_urls: list[str] = Field(
+        [], description="Where changes of the verification are told to, by signed POST requests."
+    )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        min_length=24,
+        description="What they are signed with, such as `whsec_` and base64; must be set where "
+        "WEBHOOK_URLS is.",
+    )
+    webhook_secret_old: SecretStr | None = Field(
+        None, min_length=24, description="The former one, while receivers change to the new one."
     )
     metrics_token: SecretStr | None = Field(
         None,
@@ -341,12 +377,35 @@ class Settings(BaseSettings):
             raise ValueError("must look like http://host:9000")
         return address
 
-    @field_validator("public_url")
+    @field_validator("public_url", "portal_url")
     @classmethod
     def _absolute_url(cls, value: str | None) -> str | None:
         if value is not None and not is_web_address(value, with_path=True):
             raise ValueError("must look like https://peta.example.org")
         return value and value.rstrip("/")
+
+    @field_validator("webhook_urls")
+    @classmethod
+    def _webhooks(cls, value: list[str]) -> list[str]:
+        for address in value:
+            if not address.startswith(("https://", "http://")) or any(map(str.isspace, address)):
+                raise ValueError("has an entry that is not like https://example.org/hook")
+        return value
+
+    @model_validator(mode="after")
+    def _notifications(self) -> Self:
+        if self.smtp_host and self.mail_from is None:
+            raise ValueError("MAIL_FROM must be set where SMTP_HOST is")
+        if self.webhook_urls and self.webhook_secret is None:
+            raise ValueError("WEBHOOK_SECRET must be set where WEBHOOK_URLS is")
+        try:
+            self.webhook_keys()
+        except ValueError:
+            raise ValueError("WEBHOOK_SECRET is no base64 after whsec_") from None
+        is_near = self.smtp_host in ("localhost", "127.0.0.1", "::1", None)
+        if self.smtp_security == "none" and not is_near:
+            raise ValueError("SMTP_SECURITY none is only for a server on the same machine")
+        return self
 
     @field_validator("minio_bucket_name", "minio_fallback_bucket_name")
     @classmethod
@@ -511,6 +570,11 @@ class Settings(BaseSettings):
         old = self.secret_keys_old
         former = parse_texts(old.get_secret_value()) if old is not None else []
         return [self.secret_key.get_secret_value(), *former]
+
+    def webhook_keys(self) -> list[bytes]:
+        """The keys that webhooks are signed with, the present one first."""
+        secrets = (self.webhook_secret, self.webhook_secret_old)
+        return [webhook_key(one.get_secret_value()) for one in secrets if one is not None]
 
     def encryption_key_ring(self) -> dict[str, bytes]:
         """The keys of stored credentials by their ids, the encrypting one first."""

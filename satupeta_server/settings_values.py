@@ -119,3 +119,11 @@ def is_web_address(text: str, *, with_path: bool = False) -> bool:
     is_complete = is_complete and parts.scheme in ("http", "https")
     has_more = bool(parts.query or parts.fragment or (parts.path and not with_path))
     return is_complete and not has_more and bool(re.fullmatch(r"[\w.:\[\]-]+", parts.netloc))
+
+
+def webhook_key(secret: str) -> bytes:
+    """Give the bytes of a secret, which may be base64 after ``whsec_`` (Standard Webhooks 1.0)."""
+    encoded = secret.removeprefix("whsec_")
+    if encoded == secret:
+        return secret.encode()
+    return base64.b64decode(encoded)

@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import logging
 import signal
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ from satupeta_server.models.users import SYSTEM_USER_ID
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import ADMINISTRATOR
 from satupeta_server.services.container import Services, make_services
+from satupeta_server.services.deliveries import MOST_ATTEMPTS as DELIVERY_ATTEMPTS
+from satupeta_server.services.notifications import DELIVER
 from satupeta_server.settings import Settings, require_servers
 from satupeta_server.storage import Storage
 from satupeta_server.tasks import Threads, spawn
@@ -76,6 +79,8 @@ class Task:
     """Called with the Work, and with what :func:`satupeta_server.jobs.defer` was given."""
     cron: str | None = None
     """When it is due by itself, in UTC, once however many workers there are."""
+    attempts: int = MOST_ATTEMPTS
+    """How often it is tried at most."""
 
 
 async def rescue_stalled(work: Work, *, seconds: float = STALLED_SECONDS) -> None:
@@ -137,7 +142,13 @@ async def prune_jobs(work: Work) -> None:
     await manager.delete_old_jobs(nb_hours=_FAILED_HOURS, include_failed=True)
 
 
+async def deliver(work: Work, *, delivery_id: str) -> None:
+    """Send a mail or call a webhook of the outbox."""
+    await work.services.deliveries.deliver(uuid.UUID(delivery_id), work.threads)
+
+
 TASKS: Mapping[str, Task] = {
+    DELIVER: Task(deliver, attempts=DELIVERY_ATTEMPTS),
     "rescue_stalled": Task(rescue_stalled, "* * * * *"),
     # In the night of Jakarta.
     "prune_expired": Task(prune_expired, "10 18 * * *"),
@@ -152,10 +163,13 @@ TASKS: Mapping[str, Task] = {
 class _Retry(BaseRetryStrategy):
     """Later and later, up to a limit; what was interrupted by the worker's end, at once."""
 
+    def __init__(self, attempts: int) -> None:
+        self.attempts = attempts
+
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         if isinstance(exception, asyncio.CancelledError):
             return RetryDecision()
-        if job.attempts + 1 >= MOST_ATTEMPTS:
+        if job.attempts + 1 >= self.attempts:
             return None
         return RetryDecision(retry_in={"seconds": FIRST_PAUSE_SECONDS * 2**job.attempts})
 
@@ -178,7 +192,7 @@ def register(work: Work, tasks: Mapping[str, Task]) -> None:
         registered = work.queue.task(
             name=name,
             queue=QUEUE,
-            retry=_Retry(),
+            retry=_Retry(task.attempts),
             # One waits at most, however long no worker lives.
             queueing_lock=name if task.cron is not None else None,
         )(_doing(work, task))

@@ -33,6 +33,8 @@ ALLOWED = {
     "postgresql://satupeta:PASSWORD@",
     "postgresql://satupeta_api:PASSWORD@",
     "scram-sha-256",
+    # Of the accounts of the tutorial, which its reader makes.
+    "Bendungan-Biru-88!",
     # The example of a cursor, which is no secret.
     "1NaKsVsiY3JlYXRlZF9hdDpkZXNjIixbIjIwMjYtMDEtMzFUMDg6MDA6MDAuMTIzNDU2KzA3OjAwIiwi",
 }

@@ -75,6 +75,14 @@ IMPOSSIBLE: dict[str, list[str]] = {
     "WORKERS": ["0", "65", "many"],
     "WORKER_CONCURRENCY": ["0", "65", "many"],
     "METRICS_TOKEN": ["too-short"],
+    "SMTP_PORT": ["0", "65536"],
+    "SMTP_SECURITY": ["none-at-all"],
+    "MAIL_FROM": ["nobody"],
+    "MAIL_LANGUAGE": ["fr"],
+    "PORTAL_URL": ["peta.example.org"],
+    "WEBHOOK_URLS": ['["ftp://example.org"]'],
+    "WEBHOOK_SECRET": ["short", "whsec_this-is-no-base64-at-all"],
+    "WEBHOOK_SECRET_OLD": ["short"],
     "OTEL_EXPORTER_OTLP_ENDPOINT": ["collector:4317"],
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": ["collector"],
     "OTEL_SDK_DISABLED": ["maybe"],
@@ -172,6 +180,7 @@ ANYTHING = {
     "PROJECT_NAME", "HOST", "DATA_DIR", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD",
     "MINIO_FALLBACK_ROOT_USER", "MINIO_FALLBACK_ROOT_PASSWORD",
     "MIRROR_ACCESS_KEY", "MIRROR_SECRET_KEY", "OTEL_SERVICE_NAME",
+    "SMTP_CA_FILE", "SMTP_HOST", "SMTP_PASSWORD", "SMTP_USERNAME",
 }  # fmt: skip
 
 PRODUCTION = {
@@ -538,3 +547,23 @@ def test_a_worker_reads_from_its_environment_what_its_parent_has(
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     assert with_environment(monkeypatch, handed_over) == settings
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"SMTP_HOST": "127.0.0.1"}, "MAIL_FROM"),
+        (
+            {"SMTP_HOST": "mail.example.org", "MAIL_FROM": "a@b", "SMTP_SECURITY": "none"},
+            "SMTP_SEC",
+        ),
+        ({"WEBHOOK_URLS": '["https://example.org/hook"]'}, "WEBHOOK_SECRET"),
+    ],
+)
+def test_what_is_sent_needs_a_sender_and_a_secret(
+    given: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StartError, match=f"^{named}"):
+        load_settings(None)

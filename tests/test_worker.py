@@ -162,8 +162,9 @@ async def test_the_role_of_the_api_may_do_all_of_it(
     if not knows_owner:
         two = two.model_copy(update={"migration_database_url": None})
     connected = worker.database.connect(two)
+    given = {"deliver": {"delivery_id": "01968b53-a910-7000-8000-00000000ffff"}}
     for name in TASKS:
-        await jobs.defer(name)
+        await jobs.defer(name, **given.get(name, {}))
     await work_off(two, {name: Task(task.run) for name, task in TASKS.items()})
     await connected.aio_close()
     assert {status for _, status, _ in found(settings)} == {"succeeded"}

@@ -74,6 +74,7 @@ _STEPS = (
     Step("procrastinate_periodic_defers", "DELETE FROM procrastinate_periodic_defers"),
     Step("procrastinate_events", "DELETE FROM procrastinate_events"),
     Step("procrastinate_jobs", "DELETE FROM procrastinate_jobs"),
+    Step("outbox", "DELETE FROM outbox"),
     Step("api_tokens", "DELETE FROM api_tokens"),
     Step("password_resets", "DELETE FROM password_resets"),
     Step("login_failures", "DELETE FROM login_failures"),

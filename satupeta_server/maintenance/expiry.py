@@ -9,6 +9,7 @@ _EXPIRED = {
     "sessions": "expires_at < now() - make_interval(days => %(days)s)",
     "password_resets": "expires_at < now() - make_interval(days => %(days)s)",
     "login_failures": "last_failed_at < now() - make_interval(days => %(days)s)",
+    "outbox": "created_at < now() - make_interval(days => %(days)s) AND status <> 'waiting'",
     "idempotency_keys": "expires_at < now()",
 }
 

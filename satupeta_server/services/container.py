@@ -12,6 +12,7 @@ from satupeta_server.services.categories import CategoryService
 from satupeta_server.services.classifications import ClassificationService
 from satupeta_server.services.counting_ahead import CountingAhead
 from satupeta_server.services.credentials import CredentialService
+from satupeta_server.services.deliveries import DeliveryService
 from satupeta_server.services.files import FileService
 from satupeta_server.services.health import HealthService
 from satupeta_server.services.histories import HistoryService
@@ -66,6 +67,11 @@ class Services:
     suggestions: SuggestionService
     revisions: RevisionService
     personal_data: PersonalDataService
+
+    @cached_property
+    def deliveries(self) -> DeliveryService:
+        """What sends mails and webhooks."""
+        return DeliveryService(self.settings)
 
     @cached_property
     def metrics(self) -> MetricsService:

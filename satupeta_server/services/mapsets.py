@@ -23,6 +23,7 @@ from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import Scope
 from satupeta_server.services.cursor_pages import CursorService
 from satupeta_server.services.layers import bounding_box_of
+from satupeta_server.services.notifications import announce
 from satupeta_server.services.records import (
     Resource,
     Revisions,
@@ -120,6 +121,7 @@ class MapsetService(CursorService):
 
     async def write(self, row: Any, changes: Values) -> None:
         """Write the columns and, where they change, the sources."""
+        row.status_before = row.status_validation
         columns = dict(changes)
         sources = columns.pop("source_id", None)
         await super().write(row, columns)
@@ -140,8 +142,8 @@ class MapsetService(CursorService):
             await self._record_status(caller, row)
         await record_revisions([row.id], caller.identity()).aio_execute()
 
-    @staticmethod
-    async def _record_status(caller: Caller, row: Any) -> None:
+    async def _record_status(self, caller: Caller, row: Any) -> None:
+        await announce(self.settings, caller, row, getattr(row, "status_before", None))
         await MapsetHistory.insert(
             mapset_id=row.id,
             validation_type=row.status_validation,

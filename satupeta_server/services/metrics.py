@@ -18,6 +18,7 @@ WHERE deleted_at IS NULL GROUP BY status_validation
 UNION ALL SELECT 'satupeta_jobs', status::text, count(*) FROM procrastinate_jobs GROUP BY status
 UNION ALL SELECT 'satupeta_jobs_oldest_waiting_seconds', NULL, coalesce(({OLDEST_WAITING}), 0)
 UNION ALL SELECT 'satupeta_workers', NULL, ({LIVING_WORKERS})
+UNION ALL SELECT 'satupeta_deliveries', status, count(*) FROM outbox GROUP BY status
 UNION ALL SELECT 'satupeta_sessions', NULL, count(*) FROM sessions
 WHERE ended_at IS NULL AND expires_at > now()"""  # noqa: S608
 _HELP = {
@@ -25,6 +26,7 @@ _HELP = {
     "satupeta_jobs": "Jobs of the background work, by status.",
     "satupeta_jobs_oldest_waiting_seconds": "How long a job waits that could have begun.",
     "satupeta_workers": "Workers that live.",
+    "satupeta_deliveries": "Mails and webhooks of the last month, by status.",
     "satupeta_sessions": "Sessions that are open.",
 }
 _UP = "Whether the database answered when it was asked for these figures."

@@ -19,6 +19,7 @@ from satupeta_server.models.idempotency_keys import IdempotencyKey
 from satupeta_server.models.imports import Import
 from satupeta_server.models.mapsets import Mapset, MapsetHistory, MapsetRevision
 from satupeta_server.models.organizations import Organization
+from satupeta_server.models.outbox import Delivery
 from satupeta_server.models.roles import Role
 from satupeta_server.models.sessions import LoginFailure, PasswordReset, Session
 from satupeta_server.models.users import User
@@ -194,6 +195,7 @@ def _parts(user_id: uuid.UUID) -> Mapping[str, tuple[Any, ...]]:
     return {
         "sessions": (Session, Session.user_id == user_id),
         "password_resets": (PasswordReset, PasswordReset.user_id == user_id),
+        "deliveries": (Delivery, Delivery.user_id == user_id),
         "api_tokens": (ApiToken, ApiToken.user_id == user_id),
         "actions": (AuditRecord, by_user, _OF_ACTIONS),
         "actions_on_the_account": (AuditRecord, on_account, _OF_ACTIONS_ON_THE_ACCOUNT),

@@ -44,7 +44,8 @@ READING = {
     "bucket verify", "bucket versioning show", "completion", "credential list", "credential show",
     "db backup", "db check", "db count-ahead", "db status", "dev", "doctor", "export", "jobs list",
     "jobs status", "openapi",
-    "organization list", "organization show", "permissions", "role list", "role show", "routes",
+    "organization list", "organization show", "outbox list", "permissions",
+    "role list", "role show", "routes",
     "serve", "shell", "token list", "trash list", "trash show", "user export-data",
     "user list", "user show", "user sessions list", "version", "worker",
 }  # fmt: skip

@@ -23,7 +23,7 @@ PARTS = (
 def test_each_word_of_a_search_stands_in_a_word_of_the_text(settings: Settings) -> None:
     database.connect(settings)
     sql = """SELECT coalesce(max(length(word)), 0) FROM unnest(words_of(plain_text(%s))) AS word
-        UNION ALL SELECT CASE WHEN length(plain_text(%s)) > %s THEN 1 ELSE
+        UNION ALL SELECT CASE WHEN length(plain_text(%s)) > %s OR plain_text(%s) = '' THEN 1 ELSE
             (SELECT count(*) FROM unnest(words_of(plain_text(%s))) AS word
             WHERE strpos(word, plain_text(%s)) > 0) END"""
 
@@ -33,7 +33,8 @@ def test_each_word_of_a_search_stands_in_a_word_of_the_text(settings: Settings) 
         first = data.draw(st.integers(0, len(text) - 1))
         length = data.draw(st.integers(1, LONGEST_SEARCH))
         for word in text[first : first + length].split():
-            values = (text, word, LONGEST_SEARCH, text, word)
+            # An accent alone is nothing, which every text holds.
+            values = (text, word, LONGEST_SEARCH, word, text, word)
             (longest,), (number,) = database.database.execute_sql(sql, values).fetchall()
             assert longest <= LONGEST_PIECE
             # A fraction begins with a blank, and so may part what it stands in.
