@@ -22,6 +22,7 @@ from satupeta_server.proxies import Forwarded, Proxies
 from satupeta_server.routes import PREFIX, ROUTES, Route
 from satupeta_server.security.permissions import GRANTS, PUBLIC_ACCESS
 from satupeta_server.services.container import Services, make_services
+from satupeta_server.services.hits import Hits
 from satupeta_server.settings import Settings, require_servers
 from satupeta_server.storage import Storage
 from satupeta_server.tracing import make_tracing
@@ -41,6 +42,7 @@ class Application(tornado.web.Application):
         document = make_document(settings.project_name)
         requests = RequestsUnderWay()
         self.changes = changes
+        self.hits = Hits(settings)
         self.tracing = make_tracing(settings)
         self.answers = Cache[Answer](settings.response_cache_megabytes * _MEGABYTE, changes)
         self._proxies = Proxies(settings.trusted_proxies)
@@ -77,6 +79,7 @@ class Application(tornado.web.Application):
 
     def tell(self, finished: Finished) -> None:
         """Tell the log and the figures of an answered request."""
+        self.hits.note(finished)
         log_finished(finished, self.tracing.tell(finished) if self.tracing else "")
         pool = database.database.pool_backend.pool
         note_request(finished, under_way=self.requests.number, pool=pool)
@@ -87,12 +90,14 @@ class Application(tornado.web.Application):
 
     def start(self) -> None:
         """Begin to listen for changes; without that nothing is kept. Needs the running loop."""
+        self.hits.start()
         if self.answers.room:
             self.changes.start()
 
     async def close(self) -> None:
         """Close the connections to the database and to the store."""
         await self.changes.close()
+        await self.hits.close()
         await database.database.aio_close()
         self.storage.close()
         if self.tracing is not None:

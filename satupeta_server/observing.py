@@ -60,5 +60,7 @@ class Finished(NamedTuple):
     spent: Spent | None = None
     is_kept: bool = False
     """Whether the answer was kept from an earlier request."""
+    agent: str = ""
+    """What the client says it is."""
     traceparent: str = ""
     """The trace that the caller works in (W3C Trace Context), if it says so."""

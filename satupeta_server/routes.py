@@ -52,6 +52,7 @@ from satupeta_server.handlers.sessions import (
     SessionHandler,
     SessionsHandler,
 )
+from satupeta_server.handlers.statistics import StatisticsHandler, StatisticsPageHandler
 from satupeta_server.handlers.trash import DeletedHandler, RestoreHandler, TrashHandler
 from satupeta_server.queries.listing import LARGEST_OFFSET
 from satupeta_server.queries.vocabulary import LONGEST_QUERY
@@ -149,6 +150,79 @@ _PERSONAL_DATA: Schema = {
         "account": {"type": "object"},
     },
     "additionalProperties": {"type": "array", "items": {"type": "object"}},
+}
+_OF_STATISTICS: tuple[Schema, ...] = (
+    {
+        "name": "organization_id",
+        "in": "query",
+        "schema": {"type": "string", "format": "uuid"},
+        "description": "Only mapsets of this producer.",
+    },
+    *(
+        {
+            "name": name,
+            "in": "query",
+            "schema": {"type": "string", "format": "date"},
+            "description": description,
+        }
+        for name, description in (
+            ("from", "Only mapsets that were made on this day or later."),
+            ("to", "Only mapsets that were made on this day or before."),
+        )
+    ),
+    {
+        "name": "format",
+        "in": "query",
+        "schema": {"enum": ["json", "csv"], "default": "json"},
+        "description": "CSV has a row for each figure.",
+    },
+)
+_COUNTED: Schema = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["count"],
+        "properties": {
+            "id": {"type": "string", "format": "uuid"},
+            "name": {"type": "string"},
+            "value": {"type": "string"},
+            "count": {"type": "integer"},
+        },
+    },
+}
+_SEEN: Schema = {
+    "type": "object",
+    "required": ["views", "downloads"],
+    "properties": {
+        "id": {"type": "string", "format": "uuid"},
+        "name": {"type": "string"},
+        "views": {"type": "integer"},
+        "downloads": {"type": "integer"},
+    },
+}
+_HOURS: Schema = {"type": ["number", "null"]}
+_STATISTICS: Schema = {
+    "type": "object",
+    "required": ["total", "verification"],
+    "properties": {
+        "total": {"type": "integer"},
+        **{
+            f"by_{name}": _COUNTED
+            for name in ("status", "month", "category", "organization", "region")
+        },
+        "hits": _SEEN,
+        "by_hits": {"type": "array", "items": _SEEN},
+        "hits_by_organization": {"type": "array", "items": _SEEN},
+        "verification": {
+            "type": "object",
+            "required": ["decisions", "median_hours", "p90_hours"],
+            "properties": {
+                "decisions": {"type": "integer"},
+                "median_hours": _HOURS,
+                "p90_hours": _HOURS,
+            },
+        },
+    },
 }
 _OK: Schema = {
     "type": "object",
@@ -590,6 +664,28 @@ ROUTES: tuple[Route, ...] = (
     ),
     *_read_only("roles", ROLE, "role"),
     *_read_only("audit", AUDIT_RECORD, "audit record"),
+    Route(
+        "/statistics",
+        StatisticsHandler,
+        {
+            "GET": Operation(
+                "mapsets:read",
+                "Count mapsets by status, month, category, organization and region",
+                response=_STATISTICS,
+                errors=(422,),
+                query=_OF_STATISTICS,
+            )
+        },
+    ),
+    Route(
+        "/statistics/page",
+        StatisticsPageHandler,
+        {
+            "GET": Operation(
+                "mapsets:read", "The statistics as a page", response_type="text/html", errors=(422,)
+            )
+        },
+    ),
     Route(
         "/search",
         SearchHandler,

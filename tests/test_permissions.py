@@ -64,6 +64,8 @@ OTHERS = {
     ("POST", "/files"): STAFF,
     ("DELETE", "/files/{id}"): STAFF,
     ("GET", "/files/{id}/download"): EVERYBODY,
+    ("GET", "/statistics"): EVERYBODY,
+    ("GET", "/statistics/page"): EVERYBODY,
 }
 PUBLIC = ("/", "/auth/", "/health/", "/docs", "/openapi.json", "/metrics")
 

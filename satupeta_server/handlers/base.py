@@ -434,6 +434,7 @@ class BaseHandler(RefusingHandler):
             None if user_id is None else str(user_id),
             self.request.remote_ip,
             self.spent,
+            agent=self.request.headers.get("User-Agent", ""),
             traceparent=self.request.headers.get("traceparent", ""),
         )
 

@@ -91,6 +91,7 @@ class Front(httputil.HTTPMessageDelegate):
         if self._answer is None:
             return self._behind.headers_received(start_line, headers)
         self._begun = time.perf_counter()
+        self._address: str = self._connection.context.remote_ip  # type: ignore[attr-defined]
         self._method, self._uri, self._headers = start_line.method, start_line.path, headers
         return None
 
@@ -125,7 +126,9 @@ class Front(httputil.HTTPMessageDelegate):
                 status,
                 time.perf_counter() - self._begun,
                 request_id,
+                address=self._address,
                 is_kept=True,
+                agent=self._headers.get("User-Agent", ""),
                 traceparent=self._headers.get("traceparent", ""),
             )
         )

@@ -2,6 +2,7 @@
 
 import html
 import mimetypes
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -27,9 +28,12 @@ _PAGE_HEADERS = {
 class PageHandler(BaseHandler):
     """Writes HTML that runs nothing but what this server brings."""
 
-    def write_page(self, name: str, **values: object) -> None:
-        """Write a page of the folder ``pages``, with values put in as text."""
+    def write_page(
+        self, name: str, *, parts: Mapping[str, str] | None = None, **values: object
+    ) -> None:
+        """Write a page of the folder ``pages``, with values put in as text, and parts as HTML."""
         escaped = {key: html.escape(str(value)) for key, value in values.items()}
+        escaped |= parts or {}
         for header, value in _PAGE_HEADERS.items():
             self.set_header(header, value)
         self.write(_template(name).substitute(escaped))

@@ -36,6 +36,7 @@ _OWNED: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("mapset_sources", "mapset_id"),
         ("mapset_histories", "mapset_id"),
         ("mapset_revisions", "mapset_id"),
+        ("mapset_hits", "mapset_id"),
     ),
     "users": (("sessions", "user_id"), ("password_resets", "user_id"), ("api_tokens", "user_id")),
 }

@@ -30,6 +30,7 @@ from satupeta_server.services.revisions import RevisionService
 from satupeta_server.services.roles import RoleService
 from satupeta_server.services.search import SearchService
 from satupeta_server.services.sessions import SessionService
+from satupeta_server.services.statistics import StatisticsService
 from satupeta_server.services.suggestions import SuggestionService
 from satupeta_server.services.trash import TrashService
 from satupeta_server.services.users import MeService, UserService
@@ -67,6 +68,11 @@ class Services:
     suggestions: SuggestionService
     revisions: RevisionService
     personal_data: PersonalDataService
+
+    @cached_property
+    def statistics(self) -> StatisticsService:
+        """What counts the mapsets that somebody may see."""
+        return StatisticsService(self.settings, self.mapsets)
 
     @cached_property
     def deliveries(self) -> DeliveryService:

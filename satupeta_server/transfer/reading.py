@@ -20,8 +20,8 @@ import orjson
 from openpyxl.utils.escape import unescape
 
 from satupeta_server.errors import InputError
+from satupeta_server.escaping import unescaped
 from satupeta_server.queries.values import is_text
-from satupeta_server.transfer.escaping import unescaped
 from satupeta_server.transfer.sources import BROKEN_FILE, Format, Source
 
 LONGEST_LINE = 16 * 1024 * 1024

@@ -15,7 +15,7 @@ import orjson
 from openpyxl.utils.escape import escape
 
 from satupeta_server.errors import InputError
-from satupeta_server.transfer.escaping import escaped
+from satupeta_server.escaping import escaped
 from satupeta_server.transfer.sources import Format
 
 LONGEST_CELL = 32_767

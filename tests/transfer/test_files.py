@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from satupeta_server.errors import InputError
-from satupeta_server.transfer.escaping import escaped, unescaped
+from satupeta_server.escaping import escaped, unescaped
 from satupeta_server.transfer.reading import LONGEST_LINE, Row, read_rows
 from satupeta_server.transfer.sources import FORMATS, find_source
 from satupeta_server.transfer.writing import make_writer
