@@ -1,5 +1,7 @@
 """Wiring: settings become services, routes become an application."""
 
+import asyncio
+import contextlib
 from typing import Any
 
 import tornado.web
@@ -28,6 +30,7 @@ from satupeta_server.storage import Storage
 from satupeta_server.tracing import make_tracing
 from satupeta_server.turns import Turns
 
+_HITS_SECONDS = 0.25
 _MEGABYTE = 1024 * 1024
 
 
@@ -97,7 +100,10 @@ class Application(tornado.web.Application):
     async def close(self) -> None:
         """Close the connections to the database and to the store."""
         await self.changes.close()
-        await self.hits.close()
+        # Nothing else waits for what is approximate.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HITS_SECONDS):
+                await self.hits.close()
         await database.database.aio_close()
         self.storage.close()
         if self.tracing is not None:

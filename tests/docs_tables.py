@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from satupeta_server.security.permissions import CALLERS, GRANTS, Scope
 from satupeta_server.settings import Settings
+from tests.docs_guide import guide_page
 from tests.docs_reference import api_page, error_page, tables_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,6 +89,7 @@ PAGES: Mapping[Path, Callable[[], str]] = {
     DOCS / "api-reference.md": api_page,
     DOCS / "error-codes.md": error_page,
     DOCS / "tables.md": tables_page,
+    DOCS / "create-an-endpoint.md": guide_page,
     ROOT / ".env.example": environment_example,
 }
 
