@@ -46,7 +46,9 @@ class MetricsService:
         try:
             rows = await database.aio_execute_sql(_ASKED, (), fetchall)
         except AppError:
-            return Figures([("satupeta_database_up", _UP, {}, 0.0)])
+            self._figures = Figures([("satupeta_database_up", _UP, {}, 0.0)])
+            self._asked_at = time.monotonic()
+            return self._figures
         found = [
             (name, _HELP[name], {} if status is None else {"status": status}, value)
             for name, status, value in rows
