@@ -158,9 +158,10 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
     @contextlib.contextmanager
     def _accounted(self, sql: str, params: Any) -> Iterator[None]:
         """Note what a statement takes for the request that it is of, and tell of a slow one."""
-        begin = time.perf_counter()
+        begin, is_done = time.perf_counter(), False
         try:
             yield
+            is_done = True
         except UnavailableError:
             note_failed_statement()
             raise
@@ -170,10 +171,14 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
             if request is not None:
                 request.add(seconds, sql)
             if seconds > self.slow_seconds:
-                self._tell_slow(sql, params, seconds, request.request_id if request else "-")
+                request_id = request.request_id if request else "-"
+                self._tell_slow(sql, params, seconds, request_id, may_ask=is_done)
 
-    def _tell_slow(self, sql: str, params: Any, seconds: float, request_id: str) -> None:
-        if time.monotonic() < self._quiet_until or in_transaction():
+    def _tell_slow(
+        self, sql: str, params: Any, seconds: float, request_id: str, *, may_ask: bool
+    ) -> None:
+        # What waited for a lock in vain would be waited for again by who asks for its plan.
+        if not may_ask or time.monotonic() < self._quiet_until or in_transaction():
             logger.warning("a statement took %.0f ms, request %s", seconds * 1000, request_id)
             return
         # A bad minute must not be made worse by asking for plans.

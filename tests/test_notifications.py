@@ -89,6 +89,13 @@ class Mailbox:
         self.mails.append(mail)
         return "250 OK"
 
+    def stop(self) -> None:
+        """End, and close what aiosmtpd leaves to the collector."""
+        self.server.stop()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
     def receivers(self) -> list[str]:
         return sorted(str(mail["To"]) for mail in self.mails)
 
@@ -97,7 +104,7 @@ class Mailbox:
 def mailbox() -> Iterator[Mailbox]:
     one = Mailbox()
     yield one
-    one.server.stop()
+    one.stop()
 
 
 class Receiver(ThreadingHTTPServer):
@@ -349,11 +356,7 @@ async def test_mail_goes_by_tls_with_a_login_and_to_no_server_that_nobody_vouche
         with pytest.raises(DeliveryError):
             await DeliveryService(wrong).send_test("siti@example.org")
     finally:
-        mailbox.server.stop()
-        with warnings.catch_warnings():
-            # The server leaves the connection of a handshake that failed to the collector.
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
+        mailbox.stop()
 
 
 async def test_a_webhook_is_signed_and_its_id_stays_the_same(api: Api, receiver: Receiver) -> None:

@@ -5,6 +5,7 @@ import gzip
 import os
 import re
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -47,12 +48,29 @@ class Preparation:
     code: int = DONE
     portal: bool = False
     """A portal answers at $OLD_PORTAL."""
+    around: str = "{}"
+    """The command of the shell in which it stands."""
 
 
 _DELETED = Preparation(
     "satupeta shell -c \"run(News.insert(id='01968b53-a910-7e00-8000-000000000001', "
     "name='Berita', deleted_at='2026-01-31').aio_execute())\""
 )
+
+CHECKOUT = ("satupeta_server", "satupeta_cli", "migrations", "tests", "docs")
+
+
+def _jobs(status: str) -> Preparation:
+    values = ", ".join(f"({number}, 'default', 'x', '{status}')" for number in (118, 120))
+    statement = (
+        f"INSERT INTO procrastinate_jobs (id, queue_name, task_name, status) VALUES {values}"
+    )
+    program = (
+        "import os, psycopg2; c = psycopg2.connect(os.environ['DATABASE_URL']); "
+        f"c.cursor().execute({statement!r}); c.commit()"
+    )
+    return Preparation(f"{sys.executable} -c {shlex.quote(program)}")
+
 
 PREPARED = {
     "trash show": _DELETED,
@@ -72,6 +90,12 @@ PREPARED = {
         "MINIO_BUCKET_NAME=satupeta-tests-old satupeta bucket create; "
         "echo MINIO_FALLBACK_BUCKET_NAME=satupeta-tests-old > .env"
     ),
+    "jobs retry": _jobs("failed"),
+    "jobs cancel": _jobs("todo"),
+    # Nobody takes mails here, which it says.
+    "outbox test-mail": Preparation(code=1),
+    "scaffold": Preparation("cp -r " + " ".join(f"{ROOT}/{name}" for name in CHECKOUT) + " ."),
+    "worker": Preparation(around="timeout --signal=TERM --preserve-status 8 {}"),
     "serve": Preparation(serves=True),
     "dev": Preparation(serves=True),
     **{
@@ -156,7 +180,7 @@ def test_the_example_works(program: Program, name: str, example: str) -> None:
             login = {"OLD_PORTAL": address, PASSWORD_VARIABLE: PASSWORD}
             run_script(program, example, prepared.code, **login)
         return
-    run_script(program, example, prepared.code)
+    run_script(program, prepared.around.format(example), prepared.code)
 
 
 def test_the_first_day_of_the_readme_works_as_it_stands(
