@@ -117,6 +117,21 @@ say "Commands, as user $(in_container id -u)"
 (in_container satupeta db upgrade) | tail -1
 (in_container satupeta db check)
 
+say "Every command tells of itself"
+for name in $(in_container satupeta --help | awk '/^Commands:/ {found = 1; next} found {print $1}'); do
+    (in_container satupeta "$name" --help) >/dev/null || fail "satupeta $name --help"
+done
+
+say "satupeta worker; SIGTERM to process 1"
+in_container satupeta worker >"$work/worker.log" 2>&1 &
+unshared=$!
+wait_until grep -q "the worker works" "$work/worker.log"
+api_pid=$(ps -o pid= --ppid "$unshared" | tr -d ' ')
+(in_container satupeta jobs status)
+kill -TERM "$api_pid"
+wait "$unshared" || fail "The worker ended with $?: $(cat "$work/worker.log")"
+api_pid=''
+
 say "${command[*]}, with two API processes"
 in_container "${command[@]}" >"$work/api.log" 2>&1 &
 unshared=$!

@@ -17,7 +17,7 @@ from satupeta_server.handlers.kept import Answer, Front
 from satupeta_server.handlers.metrics import MetricsHandler
 from satupeta_server.handlers.pages import HomeHandler
 from satupeta_server.logs import log_finished
-from satupeta_server.metrics import note_kept, note_request
+from satupeta_server.metrics import note_kept, note_request, note_state
 from satupeta_server.observing import Finished
 from satupeta_server.openapi import make_document
 from satupeta_server.proxies import Forwarded, Proxies
@@ -27,10 +27,12 @@ from satupeta_server.services.container import Services, make_services
 from satupeta_server.services.hits import Hits
 from satupeta_server.settings import Settings, require_servers
 from satupeta_server.storage import Storage
+from satupeta_server.tasks import spawn
 from satupeta_server.tracing import make_tracing
 from satupeta_server.turns import Turns
 
 _HITS_SECONDS = 0.25
+_STATE_SECONDS = 5.0
 _MEGABYTE = 1024 * 1024
 
 
@@ -84,8 +86,16 @@ class Application(tornado.web.Application):
         """Tell the log and the figures of an answered request."""
         self.hits.note(finished)
         log_finished(finished, self.tracing.tell(finished) if self.tracing else "")
-        pool = database.database.pool_backend.pool
-        note_request(finished, under_way=self.requests.number, pool=pool)
+        note_request(finished)
+
+    def tell_state(self) -> None:
+        """Tell the figures how it stands."""
+        note_state(self.requests.number, database.database.pool_backend.pool)
+
+    async def _tell_state_for_ever(self) -> None:
+        while True:
+            self.tell_state()
+            await asyncio.sleep(_STATE_SECONDS)
 
     def _tell_kept(self, finished: Finished) -> None:
         note_kept(is_hit=True)
@@ -94,20 +104,23 @@ class Application(tornado.web.Application):
     def start(self) -> None:
         """Begin to listen for changes; without that nothing is kept. Needs the running loop."""
         self.hits.start()
+        spawn(self._tell_state_for_ever())
         if self.answers.room:
             self.changes.start()
 
     async def close(self) -> None:
         """Close the connections to the database and to the store."""
-        await self.changes.close()
-        # Nothing else waits for what is approximate.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_HITS_SECONDS):
-                await self.hits.close()
-        await database.database.aio_close()
-        self.storage.close()
-        if self.tracing is not None:
-            self.tracing.close()
+        try:
+            await self.changes.close()
+            # Nothing else waits for what is approximate.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_HITS_SECONDS):
+                    await self.hits.close()
+            await database.database.aio_close()
+        finally:
+            self.storage.close()
+            if self.tracing is not None:
+                self.tracing.close()
 
 
 def make_app(settings: Settings) -> Application:

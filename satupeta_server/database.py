@@ -179,7 +179,7 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
     ) -> None:
         # What waited for a lock in vain would be waited for again by who asks for its plan.
         if not may_ask or time.monotonic() < self._quiet_until or in_transaction():
-            logger.warning("a statement took %.0f ms, request %s", seconds * 1000, request_id)
+            _log_slow(sql, seconds, request_id, None)
             return
         # A bad minute must not be made worse by asking for plans.
         self._quiet_until = time.monotonic() + _QUIET_SECONDS
@@ -188,24 +188,17 @@ class Database(peewee_async.PostgresqlDatabase):  # type: ignore[misc]
     async def _tell_plan(self, sql: str, params: Any, seconds: float, request_id: str) -> None:
         """Log a slow statement without its values, with the hash of its plan.
 
-        The plan is what PostgreSQL would choose now; the statement is not run again.
+        The plan is what PostgreSQL would choose now for these values, on the primary; the
+        statement is not run again.
         """
         bound = sql.bound(params) if isinstance(sql, Statement) else params
-        plan_hash = "unknown"
+        plan_hash = None
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_QUIET_SECONDS):
                 explained = f"EXPLAIN (FORMAT JSON, COSTS OFF) {sql}"
                 ((plan,),) = await super().aio_execute_sql(explained, bound, fetchall)
                 plan_hash = hash_of_plan(plan)
-        fields = {
-            "request_id": request_id,
-            "milliseconds": round(seconds * 1000, 1),
-            "plan_hash": plan_hash,
-            "statement": str(sql),
-        }
-        text = "a statement took %.0f ms, plan %s, request %s: %s"
-        values = (seconds * 1000, plan_hash, request_id, str(sql)[:_LONGEST_STATEMENT])
-        logger.warning(text, *values, extra={"fields": fields})
+        _log_slow(sql, seconds, request_id, plan_hash)
 
     @contextlib.asynccontextmanager
     async def whole(self) -> AsyncIterator[None]:
@@ -314,6 +307,19 @@ def server_parameters(settings: Settings) -> dict[str, str]:
         # What is prepared is so because one plan serves: planning is dearer than most answers.
         "plan_cache_mode": "force_generic_plan",
     }
+
+
+def _log_slow(sql: str, seconds: float, request_id: str, plan_hash: str | None) -> None:
+    statement = str(sql)[:_LONGEST_STATEMENT]
+    fields = {
+        "request_id": request_id,
+        "milliseconds": round(seconds * 1000, 1),
+        "plan_hash": plan_hash,
+        "statement": statement,
+    }
+    text = "a statement took %.0f ms, plan %s, request %s: %s"
+    values = (seconds * 1000, plan_hash or "not asked for", request_id, statement)
+    logger.warning(text, *values, extra={"fields": fields})
 
 
 def hash_of_plan(plan: Any) -> str:

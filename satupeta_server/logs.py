@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,18 +65,23 @@ class JsonFormatter(logging.Formatter):
         fields |= getattr(record, "fields", {})
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        # Of bytes that are no text a client's path may hold some.
-        text = orjson.dumps(_encodable(fields), default=str)
-        return text.decode()
+        # What is no text, which a client's path may hold, is no JSON either.
+        plain = {
+            name: value.encode("utf-8", "backslashreplace").decode()
+            if isinstance(value, str)
+            else value
+            for name, value in fields.items()
+        }
+        return _UNPRINTABLE.sub(_escaped, orjson.dumps(plain, default=str).decode())
 
 
-def _encodable(fields: Mapping[str, object]) -> dict[str, object]:
-    return {
-        name: value.encode("utf-8", "backslashreplace").decode()
-        if isinstance(value, str)
-        else value
-        for name, value in fields.items()
-    }
+# Control characters, marks of direction and line separators, which JSON itself may leave as they
+# are; what a terminal takes for a command is among them.
+_UNPRINTABLE = re.compile(r"[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+def _escaped(match: "re.Match[str]") -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def printable(text: str) -> str:

@@ -52,7 +52,7 @@ _FAILED_STATEMENTS = Counter(
 _STORAGE = Histogram(
     "satupeta_storage_call_duration_seconds",
     "Calls of the object store, by the time that they took.",
-    ("outcome",),
+    ("operation", "outcome"),
     buckets=_SECONDS,
     registry=_REGISTRY,
 )
@@ -62,6 +62,18 @@ _CONNECTIONS = Gauge(
     "Connections to the database of all API processes.",
     ("state",),
     multiprocess_mode="livesum",
+    registry=_REGISTRY,
+)
+_MOST_CONNECTIONS = Gauge(
+    "satupeta_database_connections_limit",
+    "Connections to the database that all API processes may have.",
+    multiprocess_mode="livesum",
+    registry=_REGISTRY,
+)
+_REFUSALS = Counter(
+    "satupeta_refusals_total",
+    "Requests and connections that were too many, too slow or too large.",
+    ("reason",),
     registry=_REGISTRY,
 )
 _UNDER_WAY = Gauge(
@@ -85,16 +97,27 @@ def _request(method: str, route: str, status: int) -> Any:
     return _REQUESTS.labels(method if method in _METHODS else "other", route, str(status))
 
 
-def note_request(finished: Finished, *, under_way: int, pool: Any) -> None:
-    """Count an answered request; ``pool`` is that of the connections, once there is one."""
+def note_request(finished: Finished) -> None:
+    """Count an answered request."""
     _request(finished.method, finished.route, finished.status).observe(finished.seconds)
-    _UNDER_WAY.set(under_way)
     if finished.spent is not None and finished.spent.statements:
         _STATEMENTS.inc(finished.spent.statements)
         _STATEMENT_SECONDS.inc(finished.spent.seconds)
+
+
+def note_state(under_way: int, pool: Any) -> None:
+    """Note how a process stands; ``pool`` is that of its connections, once there is one."""
+    _UNDER_WAY.set(under_way)
+    _MEMORY.set(_most_memory())
     if pool is not None:
         _CONNECTIONS.labels("idle").set(pool.freesize)
         _CONNECTIONS.labels("used").set(pool.size - pool.freesize)
+        _MOST_CONNECTIONS.set(pool.maxsize)
+
+
+def note_refusal(reason: str) -> None:
+    """Count a request or a connection that was refused, or cut off, for being too much."""
+    _REFUSALS.labels(reason).inc()
 
 
 def note_kept(*, is_hit: bool) -> None:
@@ -107,9 +130,9 @@ def note_failed_statement() -> None:
     _FAILED_STATEMENTS.inc()
 
 
-def note_storage_call(seconds: float, *, is_done: bool) -> None:
+def note_storage_call(operation: str, seconds: float, *, is_done: bool) -> None:
     """Count a call of the object store."""
-    _STORAGE.labels("done" if is_done else "failed").observe(seconds)
+    _STORAGE.labels(operation, "done" if is_done else "failed").observe(seconds)
 
 
 def note_login(*, is_done: bool) -> None:
@@ -137,7 +160,6 @@ class Figures(Collector):
 def exposition(figures: Collector, accept: str) -> tuple[bytes, str]:
     """Give all figures in the format that is asked for, and its media type."""
     registry = CollectorRegistry()
-    _MEMORY.set(_most_memory())
     if FOLDER_VARIABLE in os.environ:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:

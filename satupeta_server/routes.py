@@ -74,6 +74,7 @@ from satupeta_server.representations.revisions import COMPARISON, FULL_REVISION,
 from satupeta_server.representations.roles import ROLE
 from satupeta_server.representations.search import FOUND, SUGGESTED
 from satupeta_server.representations.sessions import OWN_SESSION, SESSION
+from satupeta_server.representations.statistics import STATISTICS
 from satupeta_server.representations.trash import TRASH
 from satupeta_server.representations.users import ME, USER
 from satupeta_server.schemas.api_tokens import TOKEN_FORM
@@ -177,53 +178,6 @@ _OF_STATISTICS: tuple[Schema, ...] = (
         "description": "CSV has a row for each figure.",
     },
 )
-_COUNTED: Schema = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "required": ["count"],
-        "properties": {
-            "id": {"type": "string", "format": "uuid"},
-            "name": {"type": "string"},
-            "value": {"type": "string"},
-            "count": {"type": "integer"},
-        },
-    },
-}
-_SEEN: Schema = {
-    "type": "object",
-    "required": ["views", "downloads"],
-    "properties": {
-        "id": {"type": "string", "format": "uuid"},
-        "name": {"type": "string"},
-        "views": {"type": "integer"},
-        "downloads": {"type": "integer"},
-    },
-}
-_HOURS: Schema = {"type": ["number", "null"]}
-_STATISTICS: Schema = {
-    "type": "object",
-    "required": ["total", "verification"],
-    "properties": {
-        "total": {"type": "integer"},
-        **{
-            f"by_{name}": _COUNTED
-            for name in ("status", "month", "category", "organization", "region")
-        },
-        "hits": _SEEN,
-        "by_hits": {"type": "array", "items": _SEEN},
-        "hits_by_organization": {"type": "array", "items": _SEEN},
-        "verification": {
-            "type": "object",
-            "required": ["decisions", "median_hours", "p90_hours"],
-            "properties": {
-                "decisions": {"type": "integer"},
-                "median_hours": _HOURS,
-                "p90_hours": _HOURS,
-            },
-        },
-    },
-}
 _OK: Schema = {
     "type": "object",
     "required": ["message"],
@@ -671,7 +625,7 @@ ROUTES: tuple[Route, ...] = (
             "GET": Operation(
                 "mapsets:read",
                 "Count mapsets by status, month, category, organization and region",
-                response=_STATISTICS,
+                response=STATISTICS,
                 errors=(422,),
                 query=_OF_STATISTICS,
             )

@@ -26,7 +26,7 @@ from satupeta_server.clients import Client, Clients, Phase
 from satupeta_server.errors import StartError
 from satupeta_server.handlers.base import RequestsUnderWay
 from satupeta_server.handlers.refusing import LINGER_SECONDS
-from satupeta_server.metrics import FOLDER_VARIABLE
+from satupeta_server.metrics import FOLDER_VARIABLE, note_refusal
 from satupeta_server.settings import Settings
 from satupeta_server.tasks import spawn
 
@@ -101,6 +101,7 @@ class HttpServer(tornado.httpserver.HTTPServer):
 
         def close(exc_info: Any = False) -> None:  # noqa: FBT002  Tornado's own
             if isinstance(exc_info, UnsatisfiableReadError) and not stream.closed():
+                note_refusal("large")
                 spawn(_refuse(stream.socket.dup(), _TOO_LARGE))
             hang_up(exc_info)
 
@@ -110,6 +111,7 @@ class HttpServer(tornado.httpserver.HTTPServer):
         else:
             # Whoever opens thousands does not get the time to read it.
             with contextlib.suppress(OSError):
+                note_refusal("connections")
                 stream.socket.send(_TOO_MANY)
             stream.close()
 
@@ -147,6 +149,7 @@ def _cut_off(client: Client) -> None:
     if client.phase is Phase.ANSWER:
         client.abort()
     else:
+        note_refusal("slow")
         _hang_up(client.stream, _TOO_SLOW)
 
 

@@ -236,6 +236,8 @@ class Storage:
 
     async def _run(self, call: Callable[..., Result], *arguments: object) -> Result:
         begin, is_done = time.perf_counter(), False
+        # The pieces of an object are taken from an iterator.
+        operation = "read" if call is next else call.__name__
         try:
             with _translated():
                 result = await self._threads.run(call, *arguments)
@@ -246,10 +248,10 @@ class Storage:
             raise
         finally:
             seconds = time.perf_counter() - begin
-            note_storage_call(seconds, is_done=is_done)
+            note_storage_call(operation, seconds, is_done=is_done)
             request = spent.get()
             if observing.keeps_parts and request is not None:
-                request.keep("storage", call.__name__, seconds)
+                request.keep("storage", operation, seconds)
         return result
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Hashable
 from dataclasses import dataclass, field
 
 from satupeta_server.errors import UnavailableError
+from satupeta_server.metrics import note_refusal
 
 LONGEST_QUEUE = 1000
 """Requests of one caller that may wait; a portal's page sends a few hundred at once."""
@@ -51,6 +52,7 @@ class Turns:
 
     async def _wait(self, caller: Hashable, line: _Line) -> None:
         if len(line.waiting) >= self._longest_queue:
+            note_refusal("turn")
             raise UnavailableError
         turn = asyncio.get_running_loop().create_future()
         line.waiting.append(turn)

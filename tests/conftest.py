@@ -428,6 +428,19 @@ class Api:
         return approved
 
 
+async def comes_true(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110  what is waited for has no event
+            await asyncio.sleep(0.01)
+
+
+async def begin_to_listen(application: Application) -> None:
+    """Let an application hear of changes, as one that serves does."""
+    application.start()
+    if application.answers.room:
+        await comes_true(lambda: application.changes.is_known)
+
+
 def multipart(
     fields: dict[str, str], files: dict[str, tuple[str, bytes, str]] | None = None
 ) -> tuple[dict[str, str], bytes]:
@@ -460,3 +473,9 @@ def api(app: Application, io_loop: AsyncIOLoop, world: World) -> Iterator[Api]:
     server.stop()
     with contextlib.suppress(TimeoutError):
         io_loop.run_sync(server.close_all_connections, timeout=5)
+
+
+@pytest.fixture
+def listening(api: Api, io_loop: AsyncIOLoop) -> None:
+    """The application hears of changes, as one that serves does, and so keeps answers."""
+    io_loop.run_sync(lambda: begin_to_listen(api.application), timeout=10)

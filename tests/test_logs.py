@@ -8,14 +8,12 @@ from typing import Any
 
 import psycopg2
 import pytest
-from tornado.platform.asyncio import AsyncIOLoop
 
 from satupeta_server import database, logs
 from satupeta_server.database import hash_of_plan
 from satupeta_server.logs import JsonFormatter, configure_logging
 from satupeta_server.settings import Settings
 from tests.conftest import Api
-from tests.handlers.test_kept_answers import begin_to_listen
 
 Lines = list[dict[str, Any]]
 
@@ -45,12 +43,6 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
     yield heard
     root.removeHandler(handler)
     root.setLevel(level)
-
-
-@pytest.fixture
-def listening(api: Api, io_loop: AsyncIOLoop) -> None:
-    """The application keeps answers."""
-    io_loop.run_sync(lambda: begin_to_listen(api.application))
 
 
 async def test_a_request_is_one_line_with_all_that_explains_it(api: Api, heard: Heard) -> None:
@@ -110,14 +102,30 @@ async def test_a_slow_statement_is_told_without_its_values_and_with_its_plan(
     # What explains it is done in the background, before the next statement of the test.
     for _ in range(50):
         await api.get("/health/ready")
-        if told := [one for one in heard.lines("satupeta_server.database") if "plan_hash" in one]:
+        lines = heard.lines("satupeta_server.database")
+        if told := [one for one in lines if one["plan_hash"]]:
             break
     assert told[0]["request_id"] == answer.headers["X-Request-Id"]
     assert told[0]["statement"].startswith("SELECT")
     assert len(told[0]["plan_hash"]) == 12
     assert "RahasiaSekali" not in heard.stream.getvalue()
-    # A minute in which all is slow brings no plan for each.
+    # A minute in which all is slow brings no plan for each, and each statement all the same.
     assert len(told) == 1
+    assert len(lines) > len(told)
+    assert all(one["statement"] for one in lines)
+
+
+async def test_a_slow_statement_of_a_transaction_is_told_with_its_text(
+    api: Api, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database.database, "slow_seconds", 0.0)
+    async with database.database.whole():
+        await database.database.aio_execute_sql("UPDATE users SET position = %s", ["Rahasia"])
+    (line,) = (
+        one for one in heard.lines("satupeta_server.database") if "UPDATE" in one["statement"]
+    )
+    assert (line["statement"], line["plan_hash"]) == ("UPDATE users SET position = %s", None)
+    assert "Rahasia" not in heard.stream.getvalue()
 
 
 def test_the_hash_of_a_plan_changes_with_the_plan_and_not_with_values(settings: Settings) -> None:
@@ -147,7 +155,7 @@ def test_a_line_is_one_object_whatever_is_logged() -> None:
     record = logging.makeLogRecord(
         {
             "name": "satupeta_server.example",
-            "msg": "line\nend \x1b[2J %s",
+            "msg": "line\nend \x1b[2J \x9b2J\x7f\u202e\u2028 %s",
             "args": ("\udcff",),
             "exc_info": (ValueError, ValueError("a\nb"), None),
             "fields": {"path": "/\udc80"},

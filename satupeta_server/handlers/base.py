@@ -293,6 +293,10 @@ class BaseHandler(RefusingHandler):
                 raise invalid(name if name.isidentifier() else "query", "not_text_safe")
         return decoded
 
+    def last(self, name: str) -> str:
+        """Give a parameter; of one that is given several times the last counts."""
+        return (self.parameters().get(name) or [""])[-1]
+
     def record_id(self, text: str) -> uuid.UUID:
         """Read an id of the path; raises NotFoundError for what cannot be one."""
         try:

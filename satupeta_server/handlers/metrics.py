@@ -13,6 +13,7 @@ class MetricsHandler(BaseHandler):
     async def get(self) -> None:
         """Answer in the format that Prometheus asks for."""
         self._check_token()
+        self.application.tell_state()  # type: ignore[attr-defined]
         figures = await self.services.metrics.figures()
         body, media_type = exposition(figures, self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", media_type)

@@ -10,10 +10,6 @@ DEFAULT_SUGGESTIONS, MOST_SUGGESTIONS = 8, 20
 
 
 class _AskedHandler(BaseHandler):
-    def last(self, name: str) -> str:
-        """Give a parameter; of one that is given several times the last counts."""
-        return (self.parameters().get(name) or [""])[-1]
-
     def limit(self, default: int, most: int) -> int:
         """Give ``limit``, which is never more than the most; raises InvalidError."""
         text = self.last("limit").strip()

@@ -74,7 +74,7 @@ class StatisticsHandler(BaseHandler):
     @in_turn
     async def get(self) -> None:
         """Answer the figures; CSV with ``format=csv``."""
-        form = self._last("format") or "json"
+        form = self.last("format").strip() or "json"
         if form not in ("json", "csv"):
             raise invalid("format", "must_be_one_of", allowed="json, csv")
         figures = await _figures(self)
@@ -84,9 +84,6 @@ class StatisticsHandler(BaseHandler):
         self.set_header("Content-Type", "text/csv; charset=utf-8")
         self.set_header("Content-Disposition", 'attachment; filename="statistics.csv"')
         self.write(_as_csv(figures))
-
-    def _last(self, name: str) -> str:
-        return last(self, name)
 
 
 class StatisticsPageHandler(PageHandler):
@@ -112,11 +109,6 @@ class StatisticsPageHandler(PageHandler):
         )
 
 
-def last(handler: BaseHandler, name: str) -> str:
-    """Give a parameter; of one that is given several times the last counts."""
-    return (handler.parameters().get(name) or [""])[-1].strip()
-
-
 async def _figures(handler: BaseHandler) -> dict[str, Any]:
     chosen = _chosen(handler)
     service = handler.services.statistics
@@ -131,7 +123,7 @@ def _chosen(handler: BaseHandler) -> Chosen:
         ("from", "first", parse_date),
         ("to", "last", parse_date),
     ):
-        if not (text := last(handler, name)):
+        if not (text := handler.last(name).strip()):
             continue
         try:
             values[field] = read(text)

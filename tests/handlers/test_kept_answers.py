@@ -5,23 +5,21 @@ import contextlib
 import itertools
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from peewee import SQL
-from tornado.platform.asyncio import AsyncIOLoop
 
 from satupeta_server import changes
-from satupeta_server.app import Application
 from satupeta_server.database import Database
 from satupeta_server.errors import UnavailableError
 from satupeta_server.routes import ROUTES
 from satupeta_server.security.permissions import ANONYMOUS, GRANTS
 from satupeta_server.services.categories import CategoryService
 from satupeta_server.services.records import fetch_row
-from tests.conftest import Answer, Api, execute
+from tests.conftest import Answer, Api, comes_true, execute
 
 ORIGIN = "http://localhost:4000"
 PUBLIC_LISTS = [
@@ -43,16 +41,7 @@ HEADERS = (
 OF_A_REQUEST = ("X-Request-Id", "Date")
 
 
-@pytest.fixture(autouse=True)
-def listening(api: Api, io_loop: AsyncIOLoop) -> None:
-    """The process hears of changes, as one that serves does."""
-    io_loop.run_sync(lambda: begin_to_listen(api.application), timeout=10)
-
-
-async def begin_to_listen(application: Application) -> None:
-    application.start()
-    if application.answers.room:
-        await comes_true(lambda: application.changes.is_known)
+pytestmark = pytest.mark.usefixtures("listening")
 
 
 @pytest.fixture
@@ -79,12 +68,6 @@ def change_by_sql(api: Api, statement: str) -> None:
     url = api.application.services.settings.database_url
     assert url is not None
     execute(url.get_secret_value(), statement)
-
-
-async def comes_true(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110  what is waited for has no event
-            await asyncio.sleep(0.01)
 
 
 def comparable(answer: Answer) -> tuple[int, bytes, dict[str, str]]:

@@ -6,14 +6,14 @@ import re
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as families
-from tornado.platform.asyncio import AsyncIOLoop
 
 from satupeta_server import database
 from satupeta_server.errors import UnavailableError
 from satupeta_server.routes import ROUTES
 from satupeta_server.settings import Settings
+from satupeta_server.storage import ObjectStore
 from tests.conftest import Api
-from tests.handlers.test_kept_answers import begin_to_listen
+from tests.handlers.test_files import picture
 from tests.serving import Start
 
 CATEGORY_ROUTE = next(
@@ -45,12 +45,6 @@ async def figures(api: Api) -> Samples:
     answer = await Api(base, api.application, api.world).get("/metrics")
     assert answer.status == 200, answer.body
     return samples(answer.body.decode())
-
-
-@pytest.fixture
-def listening(api: Api, io_loop: AsyncIOLoop) -> None:
-    """The application keeps answers."""
-    io_loop.run_sync(lambda: begin_to_listen(api.application))
 
 
 @pytest.mark.settings(metrics_token=TOKEN)
@@ -159,3 +153,38 @@ def test_the_figures_of_all_processes_are_added_up(start: Start, settings: Setti
     told = [samples(httpx.get(f"{base}/metrics", headers=headers).text) for _ in range(4)]
     assert [requests(one, "/api/categories", status="200") for one in told] == [40.0] * 4
     assert told[0]["satupeta_database_connections", (("state", "used"),)] >= 0
+
+
+async def test_calls_of_the_store_are_counted_by_what_they_do(api: Api, store: ObjectStore) -> None:
+    before = await figures(api)
+    answer = await api.upload(picture(), "a.png", user="pengelola")
+    assert (await api.get(f"/files/{answer.json['id']}/download")).status == 200
+    after = await figures(api)
+    name = "satupeta_storage_call_duration_seconds_count"
+    done = {
+        dict(labels)["operation"]
+        for (one, labels), value in after.items()
+        if one == name and value > before.get((one, labels), 0)
+    }
+    assert {"put_file", "read"} <= done
+
+
+async def test_what_is_refused_for_being_too_much_is_counted(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = api.application.settings["turns"]
+    monkeypatch.setattr(turns, "_at_once", 0)
+    monkeypatch.setattr(turns, "_longest_queue", 0)
+    before = await figures(api)
+    assert (await api.get("/mapsets", user="pengelola")).status == 503
+    after = await figures(api)
+    key = ("satupeta_refusals_total", (("reason", "turn"),))
+    assert after[key] - before.get(key, 0) == 1
+
+
+async def test_how_it_stands_is_told_also_when_nothing_is_answered(api: Api) -> None:
+    found = await figures(api)
+    # The one that asks.
+    assert found["satupeta_http_requests_under_way", ()] == 1
+    assert found["satupeta_database_connections_limit", ()] >= 1
+    assert found["satupeta_process_most_resident_memory_bytes", ()] > 10_000_000

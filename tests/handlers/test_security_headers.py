@@ -8,8 +8,7 @@ import pytest
 from tornado.platform.asyncio import AsyncIOLoop
 
 from satupeta_server.routes import ROUTES
-from tests.conftest import Answer, Api
-from tests.handlers.test_kept_answers import begin_to_listen
+from tests.conftest import Answer, Api, begin_to_listen
 
 ID = "01968b53-a910-7a67-bd10-975b8923b92e"
 ALL_METHODS = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "TRACE", "NONSENSE")

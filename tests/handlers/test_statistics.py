@@ -8,23 +8,15 @@ import uuid
 from typing import Any
 
 import pytest
-from tornado.platform.asyncio import AsyncIOLoop
 
 from satupeta_server import database
 from satupeta_server.errors import UnavailableError
 from satupeta_server.observing import Finished
 from satupeta_server.services.hits import ROUTE, Hits
 from tests.conftest import Api, execute
-from tests.handlers.test_kept_answers import begin_to_listen
 from tests.test_jobs import rows
 
 PARTS = ("status", "month", "category", "organization", "region")
-
-
-@pytest.fixture
-def listening(api: Api, io_loop: AsyncIOLoop) -> None:
-    """The application keeps answers."""
-    io_loop.run_sync(lambda: begin_to_listen(api.application))
 
 
 def url(api: Api) -> str:
@@ -123,6 +115,8 @@ async def test_figures_are_narrowed_by_producer_and_day(api: Api) -> None:
     # In Jakarta it is the second of May already.
     assert await total(**{"from": "2025-05-02", "to": "2025-05-02"}) == 1
     assert await total(to="2025-05-01") == 0
+    assert await total(**{"from": "0001-01-01", "to": "9999-12-31"}) == 2
+    assert await total(**{"from": "9999-12-31"}) == 0
 
 
 @pytest.mark.parametrize(
