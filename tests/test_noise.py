@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Api
+from tests.connecting import connected
 
 BATCHES, BATCH = 12, 20
 ANSWER_SECONDS = 0.3
@@ -96,16 +97,13 @@ def messages(draw: Any) -> bytes:
 
 async def answer_to(port: int, message: bytes) -> bytes:
     """What comes back before the connection ends, or within a moment."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = b""
-    with contextlib.suppress(OSError, TimeoutError):
-        writer.write(message)
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while piece := await reader.read(65536):
-                answer += piece
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
+    async with connected(port) as (reader, writer):
+        with contextlib.suppress(OSError, TimeoutError):
+            writer.write(message)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while piece := await reader.read(65536):
+                    answer += piece
     return answer
 
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Api
+from tests.connecting import connected, port_of
 from tests.handlers.test_files import picture
 from tests.test_noise import answer_to
 
@@ -96,10 +97,6 @@ STRANGE = {
 }
 
 
-def port_of(api: Api) -> int:
-    return int(api.base.split(":")[2].split("/")[0])
-
-
 def statuses(answer: bytes) -> list[int]:
     """The statuses of all that was answered."""
     return [int(one) for one in re.findall(rb"^HTTP/1\.1 (\d+)", answer, re.MULTILINE)]
@@ -154,10 +151,9 @@ async def test_an_address_leads_nowhere_else(api: Api, caplog: pytest.LogCapture
 
 async def test_a_body_without_an_end_is_refused_before_it_fills_anything(api: Api) -> None:
     limit = api.application.services.settings.max_body_size
-    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(api))
-    writer.write(LOGIN + b"Transfer-Encoding: chunked\r\n\r\n")
     piece, sent, answer = b"10000\r\n" + b"x" * 65_536 + b"\r\n", 0, b""
-    async with asyncio.timeout(20):
+    async with connected(port_of(api)) as (reader, writer), asyncio.timeout(20):
+        writer.write(LOGIN + b"Transfer-Encoding: chunked\r\n\r\n")
         while not answer:
             writer.write(piece)
             await writer.drain()
@@ -169,7 +165,6 @@ async def test_a_body_without_an_end_is_refused_before_it_fills_anything(api: Ap
             except TimeoutError:
                 continue
     assert statuses(answer) == [413]
-    writer.close()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from satupeta_server.errors import AppError
 from satupeta_server.handlers.bodies import MultipartReader, safe_file_name
 from tests.conftest import Api
+from tests.connecting import connected, port_of
 
 LIMIT = 5000
 BOUNDARY = "edge"
@@ -169,17 +169,13 @@ async def test_a_body_that_never_becomes_whole_leaves_no_task_behind(
 ) -> None:
     part = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
     token = await api.token("walidata")
-    host = urlsplit(api.base)
     for _ in range(3):
-        reader, writer = await asyncio.open_connection(host.hostname, host.port)
         head = (
             f"POST /api/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
             f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: 200000\r\n\r\n"
         )
-        writer.write(head.encode() + part + content)
-        await asyncio.sleep(0.1)
-        writer.close()
-        await writer.wait_closed()
-        del reader, writer
+        async with connected(port_of(api)) as (_, writer):
+            writer.write(head.encode() + part + content)
+            await asyncio.sleep(0.1)
     await asyncio.sleep(0.2)
     assert [one for one in asyncio.all_tasks() if "RequestHandler._execute" in repr(one)] == []

@@ -6,7 +6,7 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from satupeta_server.handlers.base import GIVE_UP_SECONDS, RequestsUnderWay
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
 from tests.conftest import Api, execute
+from tests.connecting import connected, port_of
 from tests.faults.figures import Figure, figures
 from tests.running import ask
 from tests.serving import Start, read_all
@@ -30,19 +31,6 @@ MANY = 1000
 PART = b"1000\r\n" + b" " * 4096 + b"\r\n"
 
 impatient = pytest.mark.settings(client_timeout_seconds=PATIENCE)
-
-
-@contextlib.asynccontextmanager
-async def connected(
-    api: Api, **options: Any
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(api.base).port, **options)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
 
 
 async def head(api: Api, method: str, path: str, *lines: str, user: str = "administrator") -> bytes:
@@ -88,7 +76,7 @@ def bytes_of(content: bytes) -> list[bytes]:
 @impatient
 @pytest.mark.parametrize("begin", [b"", b"GET /api/categories HTTP/1.1\r\nHost: x\r\nX-A: "])
 async def test_headers_that_dribble_are_cut_off(api: Api, begin: bytes) -> None:
-    async with connected(api) as (reader, writer):
+    async with connected(port_of(api)) as (reader, writer):
         started = time.monotonic()
         answer = await send_slowly(reader, writer, [begin, *bytes_of(b"a" * 100)], 0.2)
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -99,7 +87,7 @@ async def test_headers_that_dribble_are_cut_off(api: Api, begin: bytes) -> None:
 async def test_a_new_connection_without_a_request_is_closed_and_an_old_one_may_wait(
     api: Api,
 ) -> None:
-    async with connected(api) as (silent, _), connected(api) as (reader, writer):
+    async with connected(port_of(api)) as (silent, _), connected(port_of(api)) as (reader, writer):
         writer.write(b"GET /api/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
         await reader.readuntil(b'"ok"}')
         async with asyncio.timeout(CUT_SECONDS):
@@ -112,7 +100,7 @@ async def test_a_new_connection_without_a_request_is_closed_and_an_old_one_may_w
 @impatient
 @pytest.mark.parametrize("method", ["POST", "GET"])
 async def test_a_body_that_dribbles_is_cut_off(api: Api, method: str) -> None:
-    async with connected(api) as (reader, writer):
+    async with connected(port_of(api)) as (reader, writer):
         begin = await head(api, method, "/categories", "Content-Length: 1000")
         started = time.monotonic()
         answer = await send_slowly(reader, writer, [begin, *bytes_of(b'{"name":' * 20)], 0.2)
@@ -130,7 +118,7 @@ def under_way(api: Api) -> set[Any]:
 async def test_a_slow_body_that_gets_on_may_take_its_time(api: Api) -> None:
     body = b'{"name":"Pelan"' + b" " * 9000 + b"}"
     pieces = [body[start : start + 500] for start in range(0, len(body), 500)]
-    async with connected(api) as (reader, writer):
+    async with connected(port_of(api)) as (reader, writer):
         length = f"Content-Length: {len(body)}"
         begin = await head(api, "POST", "/categories", length, "Connection: close")
         started = time.monotonic()
@@ -157,7 +145,7 @@ async def test_a_body_without_an_end_is_stopped(
 ) -> None:
     monkeypatch.setattr(refusing, "LINGER_SECONDS", 0.5)
     lines = ["Transfer-Encoding: chunked", "Content-Type: application/json"]
-    async with connected(api) as (reader, writer):
+    async with connected(port_of(api)) as (reader, writer):
         begin = await head(api, method, path, *lines)
         answer = await send_slowly(reader, writer, [begin, *[PART] * 60], 0.001)
     assert answer.startswith(b"HTTP/1.1 4"), answer
@@ -186,7 +174,7 @@ async def test_a_download_that_is_read_slowly_comes_whole(api: Api, settings: Se
     key = store_file(settings, content)
     begin = await head(api, "GET", f"/files/{key}/download", "Connection: close")
     received = b""
-    async with connected(api, limit=65536) as (reader, writer):
+    async with connected(port_of(api), limit=65536) as (reader, writer):
         writer.write(begin)
         started = time.monotonic()
         while piece := await reader.read(200_000):
@@ -202,7 +190,7 @@ async def test_beyond_the_most_connections_the_one_idle_for_longest_goes(api: Ap
     async with contextlib.AsyncExitStack() as stack:
         readers = []
         for _ in range(60):
-            reader, writer = await stack.enter_async_context(connected(api))
+            reader, writer = await stack.enter_async_context(connected(port_of(api)))
             writer.write(b"GET /api/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
             await reader.readuntil(b'"ok"}')
             readers.append(reader)
@@ -215,14 +203,14 @@ async def test_beyond_the_most_connections_the_one_idle_for_longest_goes(api: Ap
 async def test_what_is_under_way_is_not_closed_for_the_sake_of_others(api: Api) -> None:
     async with contextlib.AsyncExitStack() as stack:
         with locked(api):
-            asking = [await stack.enter_async_context(connected(api)) for _ in range(10)]
+            asking = [await stack.enter_async_context(connected(port_of(api))) for _ in range(10)]
             for number, (_, writer) in enumerate(asking):
                 writer.write(
                     f"GET /api/categories?limit={number} HTTP/1.1\r\nHost: x\r\n"
                     "Connection: close\r\n\r\n".encode()
                 )
             await eventually(lambda: len(under_way(api)) == 10)
-            reader, _ = await stack.enter_async_context(connected(api))
+            reader, _ = await stack.enter_async_context(connected(port_of(api)))
             assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
         for reader, _ in asking:
             assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
@@ -230,7 +218,7 @@ async def test_what_is_under_way_is_not_closed_for_the_sake_of_others(api: Api) 
 
 async def test_requests_sent_at_once_are_answered_in_order(api: Api) -> None:
     request = "GET /api/categories?limit={} HTTP/1.1\r\nHost: x\r\n\r\n"
-    async with connected(api) as (reader, writer):
+    async with connected(port_of(api)) as (reader, writer):
         writer.write("".join(request.format(number) for number in range(9)).encode())
         writer.write(b"GET /api/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = await reader.read()
@@ -269,7 +257,7 @@ def waiting(api: Api) -> int:
 async def test_nothing_is_read_for_a_client_that_has_gone(api: Api, is_known: bool) -> None:
     await api.token("administrator")
     with locked(api):
-        async with connected(api) as (_, writer):
+        async with connected(port_of(api)) as (_, writer):
             whole = await head(api, "GET", "/categories")
             anonymous = b"GET /api/categories HTTP/1.1\r\nHost: x\r\n\r\n"
             writer.write(whole if is_known else anonymous)
@@ -283,7 +271,7 @@ async def test_who_comes_and_goes_does_not_use_up_the_connections_of_the_databas
     with locked(api):
         most = 0
         for number in range(60):
-            async with connected(api) as (_, writer):
+            async with connected(port_of(api)) as (_, writer):
                 writer.write(
                     f"GET /api/categories?limit={number} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
                 )
@@ -299,7 +287,7 @@ async def test_of_two_who_read_the_same_one_may_go(api: Api) -> None:
     with locked(api):
         stays = asyncio.ensure_future(api.get("/categories"))
         await eventually(lambda: waiting(api) == 1)
-        async with connected(api) as (_, writer):
+        async with connected(port_of(api)) as (_, writer):
             writer.write(b"GET /api/categories HTTP/1.1\r\nHost: x\r\n\r\n")
             await eventually(lambda: len(under_way(api)) == 2)
         await eventually(lambda: len(under_way(api)) == 1)
@@ -312,7 +300,7 @@ async def test_of_two_who_read_the_same_one_may_go(api: Api) -> None:
 async def test_what_a_client_wrote_before_it_went_is_written(api: Api) -> None:
     body = b'{"name":"Ditinggal"}'
     with locked(api):
-        async with connected(api) as (_, writer):
+        async with connected(port_of(api)) as (_, writer):
             writer.write(await head(api, "POST", "/categories", f"Content-Length: {len(body)}"))
             writer.write(body)
             await eventually(lambda: waiting(api) == 1)
@@ -345,7 +333,7 @@ async def test_clients_that_go_in_the_middle_leave_nothing_behind(
         b"POST /api/files HTT",
     ]
     for number in range(100):
-        async with connected(api) as (reader, writer):
+        async with connected(port_of(api)) as (reader, writer):
             writer.write(requests[number % 5])
             if number % 2:
                 with contextlib.suppress(TimeoutError):
@@ -362,7 +350,7 @@ async def test_who_asks_for_readiness_all_the_time_does_not_make_it_fail(
     api: Api, store: ObjectStore
 ) -> None:
     async def status() -> bytes:
-        async with connected(api) as (reader, writer):
+        async with connected(port_of(api)) as (reader, writer):
             writer.write(b"GET /api/health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             return (await reader.read())[:12]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import contextlib
 import itertools
 import json
 import logging
@@ -30,6 +29,7 @@ from satupeta_server.services.cursor_pages import CursorService
 from satupeta_server.services.records import ReadService
 from satupeta_server.statements import MOST_PREPARED, Statement
 from tests.conftest import Api, execute
+from tests.connecting import connected, port_of
 from tests.test_noise import answer_to
 
 LISTS = [route.path for route in ROUTES if any(one.is_list for one in route.operations.values())]
@@ -88,10 +88,6 @@ def status_line(answer: bytes) -> int:
     match = re.match(rb"HTTP/1\.1 (\d+)", answer)
     assert match is not None, answer[:200]
     return int(match[1])
-
-
-def port_of(api: Api) -> int:
-    return int(api.base.split(":")[2].split("/")[0])
 
 
 def token(name: str, position: Sequence[Any]) -> str:
@@ -156,14 +152,10 @@ async def test_an_address_too_large_to_be_read_is_refused(api: Api, length: int)
     """Who would only hang up leaves the client to guess, and to try again."""
     for begin in ("/api/mapsets?search=", "/api/mapsets HTTP/1.1\r\nHost: x\r\nX: "):
         message = f"GET {begin}{'x' * length} HTTP/1.1\r\nHost: x\r\n\r\n"
-        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(api))
-        async with asyncio.timeout(5):
+        async with connected(port_of(api)) as (reader, writer), asyncio.timeout(5):
             writer.write(message.encode())
             answer = await reader.read()
         assert status_line(answer) == 431
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
     assert (await api.get("/mapsets")).status == 200
 
 

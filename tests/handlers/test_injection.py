@@ -25,11 +25,11 @@ from satupeta_server.transfer.exporting import export_rows
 from satupeta_server.transfer.kinds import KINDS
 from satupeta_server.transfer.writing import make_writer
 from tests.conftest import Api, execute, multipart
+from tests.connecting import port_of
 from tests.handlers.test_resources import BODIES
 from tests.rows import State, reading_state, row_of, url_of
 from tests.situations import ITEMS, WRITABLE, new_body, path_to, person
 from tests.test_noise import answer_to
-from tests.test_raw_http import port_of
 from tests.world import PASSWORD, World
 
 LISTS = [route for route in ROUTES if any(one.is_list for one in route.operations.values())]

@@ -2,13 +2,13 @@
 
 import asyncio
 import re
-from urllib.parse import urlsplit
 
 import pytest
 from tornado.platform.asyncio import AsyncIOLoop
 
 from satupeta_server.routes import ROUTES
 from tests.conftest import Answer, Api, begin_to_listen
+from tests.connecting import connected, port_of
 
 ID = "01968b53-a910-7a67-bd10-975b8923b92e"
 ALL_METHODS = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "TRACE", "NONSENSE")
@@ -92,14 +92,9 @@ async def test_behind_tls_a_browser_is_told_to_come_by_tls_alone(api: Api) -> No
 
 async def raw(api: Api, sent: bytes) -> bytes:
     """What comes back for bytes as they are."""
-    place = urlsplit(api.base)
-    reader, writer = await asyncio.open_connection(place.hostname, place.port)
-    try:
+    async with connected(port_of(api)) as (reader, writer), asyncio.timeout(15):
         writer.write(sent)
-        async with asyncio.timeout(15):
-            return await reader.read()
-    finally:
-        writer.close()
+        return await reader.read()
 
 
 HOST = b"Host: x\r\n"

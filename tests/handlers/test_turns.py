@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from satupeta_server.services.categories import CategoryService
 from satupeta_server.turns import Turns
 from tests.conftest import Api
+from tests.connecting import connected, port_of
 from tests.world import PASSWORD
 
 MANY = 40
@@ -36,17 +36,12 @@ async def status_of(api: Api, path: str, address: str = HERE, token: str = "") -
 
 
 async def answer_of(api: Api, path: str, address: str = HERE, token: str = "") -> tuple[bytes, int]:
-    port = urlsplit(api.base).port
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
     lines = [f"GET /api{path} HTTP/1.1", "Host: x", "Connection: close"]
     if token:
         lines.append(f"Authorization: Bearer {token}")
-    writer.write("\r\n".join([*lines, "", ""]).encode())
-    try:
+    async with connected(port_of(api), local_addr=(address, 0)) as (reader, writer):
+        writer.write("\r\n".join([*lines, "", ""]).encode())
         answer = await reader.read()
-    finally:
-        writer.close()
-        await writer.wait_closed()
     return answer, int(answer.split(b" ", 2)[1])
 
 
