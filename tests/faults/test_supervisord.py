@@ -47,8 +47,8 @@ class Supervised:
                 return process.cmdline()[-1:] == [command]
             return False
 
-        (process,) = filter(is_it, self.all())
-        return process
+        # A child that has not begun its own program yet goes by its parent's command.
+        return next(filter(is_it, self.all()))
 
     def said(self) -> str:
         """What all of it wrote."""
