@@ -4,7 +4,6 @@ import contextlib
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -12,6 +11,7 @@ import psycopg2
 import psycopg2.errors
 from psycopg2.extensions import parse_dsn
 
+from satupeta_server import migration_files
 from satupeta_server.errors import StartError, UnreachableError
 
 with warnings.catch_warnings():
@@ -19,7 +19,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import yoyo
 
-MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 LOCK_KEY = 0x5A7093E7A
 """The key of the advisory lock that a migrating process holds."""
 OLDEST_POSTGRESQL = 150000
@@ -36,11 +35,6 @@ def _silent(_text: str) -> None:
     """Tell nobody."""
 
 
-def migration_names() -> list[str]:
-    """The names of all migrations that the program knows, in their order."""
-    return [migration.id for migration in yoyo.read_migrations(str(MIGRATIONS))]
-
-
 def upgrade(database_url: str, say: Say = _silent) -> list[str]:
     """Apply what is pending and give the names; a second process waits and finds nothing to do.
 
@@ -55,7 +49,7 @@ def apply_pending(backend: Any, say: Say = _silent) -> list[str]:
     """Apply what is pending, for whoever has the backend to himself; gives the names."""
     names: list[str] = []
     for number in range(MOST_TRIES):
-        pending = backend.to_apply(yoyo.read_migrations(str(MIGRATIONS)))
+        pending = backend.to_apply(_known())
         names = names or [migration.id for migration in pending]
         for migration in pending if number == 0 else ():
             say(f"Applying migration {migration.id}")
@@ -72,6 +66,10 @@ def apply_pending(backend: Any, say: Say = _silent) -> list[str]:
     return names
 
 
+def _known() -> Any:
+    return yoyo.read_migrations(str(migration_files.MIGRATIONS))
+
+
 def _is_lock_timeout(error: StartError) -> bool:
     return isinstance(error.__cause__, psycopg2.errors.LockNotAvailable)
 
@@ -85,12 +83,12 @@ def downgrade(database_url: str, to: str | None = None, say: Say = _silent) -> l
 def move_to(backend: Any, names: Sequence[str]) -> None:
     """Roll back and apply migrations until exactly these are applied."""
     _roll_back(backend, lambda name: name not in names)
-    pending = backend.to_apply(yoyo.read_migrations(str(MIGRATIONS)))
+    pending = backend.to_apply(_known())
     _run(backend.apply_migrations, _chosen(pending, lambda name: name in names))
 
 
 def _roll_back(backend: Any, is_meant: Callable[[str], bool]) -> list[str]:
-    applied = backend.to_rollback(yoyo.read_migrations(str(MIGRATIONS)))
+    applied = backend.to_rollback(_known())
     chosen = _chosen(applied, is_meant)
     _run(backend.rollback_migrations, chosen)
     return [migration.id for migration in chosen]

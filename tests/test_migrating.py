@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 
-from satupeta_server import migrating
+from satupeta_server import migrating, migration_files
 from satupeta_server.embedded import Addresses
 from satupeta_server.errors import StartError
 from tests.conftest import address_of, execute
@@ -37,7 +37,7 @@ def schema(address: str) -> list[tuple[str, ...]]:
 
 def test_all_steps_can_be_rolled_back_and_applied_again(empty: str) -> None:
     names = migrating.upgrade(empty)
-    assert names == migrating.migration_names()
+    assert names == migration_files.migration_names()
     whole = schema(empty)
     assert migrating.upgrade(empty) == []
     assert sorted(migrating.downgrade(empty, "0003.lookups")) == names[3:]
@@ -50,7 +50,7 @@ def test_all_steps_can_be_rolled_back_and_applied_again(empty: str) -> None:
 def test_of_two_at_once_one_applies(empty: str) -> None:
     with ThreadPoolExecutor(2) as threads:
         applied = list(threads.map(migrating.upgrade, [empty, empty]))
-    assert sorted(map(len, applied)) == [0, len(migrating.migration_names())]
+    assert sorted(map(len, applied)) == [0, len(migration_files.migration_names())]
 
 
 def test_the_lock_of_a_killed_process_is_broken(empty: str) -> None:

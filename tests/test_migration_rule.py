@@ -10,13 +10,15 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from satupeta_server import migrating
+from satupeta_server import migrating, migration_files
 from tests.migration_rule import problems
 from tests.test_migrating import empty
 
 __all__ = ["empty"]
 
-PATHS = [path for path in sorted(migrating.MIGRATIONS.glob("*.sql")) if "rollback" not in path.name]
+PATHS = [
+    path for path in sorted(migration_files.MIGRATIONS.glob("*.sql")) if "rollback" not in path.name
+]
 FIRST = """CREATE TABLE lakes (id integer PRIMARY KEY, name text, area integer);
 CREATE FUNCTION size_of(lake integer) RETURNS integer LANGUAGE sql AS 'SELECT 1';
 INSERT INTO lakes SELECT number, 'Danau ' || number, number FROM generate_series(1, 100) AS number;
@@ -53,7 +55,7 @@ def found(address: str, folder: Path, migration: str) -> list[str]:
 
 
 def test_the_old_version_goes_on_beside_every_migration(empty: str) -> None:
-    assert len(PATHS) == len(migrating.migration_names())
+    assert len(PATHS) == len(migration_files.migration_names())
     assert list(problems(empty, PATHS)) == []
 
 
@@ -81,11 +83,11 @@ def test_a_migration_that_waits_for_a_reader_makes_no_other_reader_wait(
 ) -> None:
     migrating.upgrade(empty)
     folder = tmp_path / "migrations"
-    shutil.copytree(migrating.MIGRATIONS, folder)
-    last = migrating.migration_names()[-1]
+    shutil.copytree(migration_files.MIGRATIONS, folder)
+    last = migration_files.migration_names()[-1]
     change = f"-- depends: {last}\n\nALTER TABLE mapsets ADD COLUMN probe text;\n"
     (folder / "9999.probe.sql").write_text(change, encoding="utf-8")
-    monkeypatch.setattr(migrating, "MIGRATIONS", folder)
+    monkeypatch.setattr(migration_files, "MIGRATIONS", folder)
     monkeypatch.setattr(migrating, "LOCK_MILLISECONDS", 300)
     monkeypatch.setattr(migrating, "PAUSE_SECONDS", 0.2)
     said: list[str] = []

@@ -11,7 +11,8 @@ import psycopg2
 from satupeta_server.jobs import LIVING_WORKERS, OLDEST_WAITING
 from satupeta_server.maintenance.checks_settings import ACCOUNTS_FILE
 from satupeta_server.maintenance.doctor import Finding, Patient, State, worst
-from satupeta_server.migrating import MIGRATIONS, OLDEST_POSTGRESQL, migration_names
+from satupeta_server.migrating import OLDEST_POSTGRESQL
+from satupeta_server.migration_files import MIGRATIONS, migration_names
 from satupeta_server.security.permissions import ADMINISTRATOR, MANAGER
 from satupeta_server.settings import Settings
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from psycopg2 import sql
 
-from satupeta_server import migrating
+from satupeta_server import migrating, migration_files
 from satupeta_server.errors import InputError
 from satupeta_server.maintenance import catalog
 from satupeta_server.maintenance.auditing import record
@@ -61,7 +61,7 @@ def migrations(settings: Settings) -> list[Migration]:
     """Give all migrations that the program or the database knows, in their order."""
     with transaction(settings, is_snapshot=True) as cursor:
         applied = catalog.applied_migrations(cursor)
-    known = set(migrating.migration_names())
+    known = set(migration_files.migration_names())
     return [
         Migration(name, _state(name, known, applied), applied.get(name))
         for name in sorted(known.union(applied))
@@ -125,7 +125,7 @@ def to_roll_back(settings: Settings, to: str | None) -> list[str]:
     Raises InputError for a name that is no migration, and where the database has migrations
     that only another version can roll back.
     """
-    if to is not None and to not in migrating.migration_names():
+    if to is not None and to not in migration_files.migration_names():
         raise InputError(f"{to!r} is no migration; satupeta db status lists them.")
     found = migrations(settings)
     unknown = [one.name for one in found if one.state == "unknown"]
@@ -160,7 +160,7 @@ def write_new(name: str, *, is_dry_run: bool = False) -> list[str]:
             f"{name!r} cannot be the name of a migration: use words of a-z and 0-9 with hyphens "
             f"between them, at most {_LONGEST_NAME} characters, such as licences-of-mapsets."
         )
-    names = migrating.migration_names()
+    names = migration_files.migration_names()
     same = [one for one in names if one.partition(".")[2] == name]
     if same:
         raise InputError(f"There is a migration of this name: {same[0]}.")
@@ -168,7 +168,7 @@ def write_new(name: str, *, is_dry_run: bool = False) -> list[str]:
     stem = f"{number:04}.{name}"
     depends = f"-- depends: {names[-1]}\n" if names else ""
     files = {f"{stem}.sql": depends, f"{stem}.rollback.sql": ""}
-    folder = migrating.MIGRATIONS
+    folder = migration_files.MIGRATIONS
     if not (folder.parent / "pyproject.toml").is_file():
         raise InputError(f"{folder} is not in a checkout of the program; make migrations there.")
     if not is_dry_run:

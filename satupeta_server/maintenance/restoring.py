@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import sql
 
-from satupeta_server import migrating
+from satupeta_server import migrating, migration_files
 from satupeta_server.errors import InputError, StartError
 from satupeta_server.interrupting import interruptible
 from satupeta_server.maintenance import catalog
@@ -68,7 +68,7 @@ def holdings(settings: Settings) -> dict[str, int]:
 
 def check_version(backup: BackupFile) -> None:
     """Raise InputError for a backup of tables that only a newer version knows."""
-    unknown = sorted(set(backup.manifest.migrations).difference(migrating.migration_names()))
+    unknown = sorted(set(backup.manifest.migrations).difference(migration_files.migration_names()))
     if unknown:
         raise InputError(
             f"{backup.name} was made by Satu Peta {backup.manifest.version}, with migrations that "

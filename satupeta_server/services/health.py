@@ -9,7 +9,7 @@ from peewee import SQL, fn
 
 from satupeta_server.database import database
 from satupeta_server.errors import AppError
-from satupeta_server.migrating import migration_names
+from satupeta_server.migration_files import migration_names
 from satupeta_server.models.mapsets import Mapset
 from satupeta_server.queries.scopes import public_mapset
 from satupeta_server.services.records import fetch_row

@@ -6,9 +6,10 @@ import functools
 import logging
 import uuid
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from peewee import SQL, fn
+from peewee_async.databases import fetchone
 
 from satupeta_server.database import database
 from satupeta_server.errors import NotAuthenticatedError
@@ -21,7 +22,9 @@ from satupeta_server.replica import WRITTEN, Reader, reader
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.tokens import Claims, Tokens
 from satupeta_server.services.audit import record_action
+from satupeta_server.services.records import compiled
 from satupeta_server.settings import Settings
+from satupeta_server.statements import Slot, Statement, parameter
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +78,7 @@ class SessionService:
         except NotAuthenticatedError:
             raise NotAuthenticatedError("refresh_failed") from None
         async with database.whole():
-            session = await self._living_session(claims, for_update=True)
+            session = await _living_session(claims, for_update=True)
             if session is None:
                 raise NotAuthenticatedError("refresh_failed")
             caller = Caller(
@@ -102,13 +105,13 @@ class SessionService:
         Raises NotAuthenticatedError when the token or its session has ended.
         """
         claims = self.tokens.read("access", access_token)
-        session = await self._living_session(claims)
+        session = await _living_session(claims)
         if session is None:
             raise NotAuthenticatedError
         return Caller(
             user_id=claims.user_id,
             role=session.role_name,
-            organization_id=session.organization_key,
+            organization_id=session.organization_id,
             session_id=claims.session_id,
             write_position=session.write_position,
             address=address,
@@ -138,34 +141,6 @@ class SessionService:
             if await end_sessions("logout", Session.id == claims.session_id):
                 await record_action(known, "logout", "sessions", claims.session_id)
 
-    async def _living_session(self, claims: Claims, *, for_update: bool = False) -> Any:
-        query = (
-            Session.select(
-                Session.expires_at,
-                Session.write_position,
-                Session.address,
-                Session.last_address,
-                Role.name.alias("role_name"),
-                User.organization_id.alias("organization_key"),
-            )
-            .join(User, on=(User.id == Session.user_id))
-            .join(Role, on=(Role.id == User.role_id))
-            .where(
-                (Session.id == claims.session_id)
-                & (Session.user_id == claims.user_id)
-                & Session.ended_at.is_null()
-                & (Session.expires_at > fn.now())
-                & User.is_active
-                & User.living()
-                & Role.is_active
-            )
-            .objects()
-        )
-        if for_update:
-            query = query.for_update(of=Session)
-        rows = await query.aio_execute()
-        return rows[0] if rows else None
-
     def _pair(self, claims: Claims, session_ends: datetime.datetime) -> TokenPair:
         settings, moment = self.settings, now()
         access_ends = moment + datetime.timedelta(minutes=settings.access_token_expire_minutes)
@@ -178,7 +153,50 @@ class SessionService:
         )
 
 
-async def _record_new_address(caller: Caller, session: Any) -> bool:
+class _LivingSession(NamedTuple):
+    expires_at: datetime.datetime
+    write_position: int
+    address: str | None
+    last_address: str | None
+    role_name: str
+    organization_id: uuid.UUID | None
+
+
+async def _living_session(claims: Claims, *, for_update: bool = False) -> _LivingSession | None:
+    values = {"session_id": claims.session_id, "user_id": claims.user_id}
+    statement = _session_statement(for_update=for_update)
+    row = await database.aio_execute_sql(statement, values, fetchone)
+    return _LivingSession(*row) if row else None
+
+
+@functools.cache
+def _session_statement(*, for_update: bool) -> Statement:
+    """What every request of somebody known asks first."""
+    query = (
+        Session.select(
+            Session.expires_at,
+            Session.write_position,
+            Session.address,
+            Session.last_address,
+            Role.name,
+            User.organization_id,
+        )
+        .join(User, on=(User.id == Session.user_id))
+        .join(Role, on=(Role.id == User.role_id))
+        .where(
+            (Session.id == parameter(Slot("session_id"), "uuid"))
+            & (Session.user_id == parameter(Slot("user_id"), "uuid"))
+            & Session.ended_at.is_null()
+            & (Session.expires_at > fn.now())
+            & User.is_active
+            & User.living()
+            & Role.is_active
+        )
+    )
+    return compiled(query.for_update(of=Session) if for_update else query)
+
+
+async def _record_new_address(caller: Caller, session: _LivingSession) -> bool:
     """Record that a session is used from an address that it never was; tells whether it is so.
 
     All refreshes come from the portal's own address, so another one may be a thief's.

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from satupeta_server.migrating import migration_names
+from satupeta_server.migration_files import migration_names
 from tests.cli.conftest import UNAVAILABLE, USAGE, Satupeta
 from tests.world import EAST_JAVA
 

@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 from minio.deleteobjects import DeleteObject
 
-from satupeta_server import migrating
+from satupeta_server import migration_files
 from satupeta_server.embedded import Addresses
 from satupeta_server.maintenance import backing_up, catalog
 from satupeta_server.maintenance.audit_retention import ALLOW_UPKEEP
@@ -296,7 +296,7 @@ def test_an_existing_file_is_asked_for(program: Program) -> None:
 
 
 def test_an_older_backup_is_brought_up_to_date(program: Program, elsewhere: Program) -> None:
-    names = migrating.migration_names()
+    names = migration_files.migration_names()
     program.inside("db", "downgrade", "--to", "0005.mapsets", "--yes")
     before = rows(program.settings)
     program.inside("db", "backup", NAME, "--no-objects")

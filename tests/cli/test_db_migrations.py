@@ -11,14 +11,14 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from satupeta_server import migrating
+from satupeta_server import migrating, migration_files
 from satupeta_server.embedded import Addresses
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
 from tests.cli.program import CONFIGURATION, SATUPETA, SOME_FAILED, WRONG_USE, Program
 from tests.conftest import make_settings, own_database
 
-NAMES = migrating.migration_names()
+NAMES = migration_files.migration_names()
 LEFT = "INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 4711)"
 
 
@@ -81,7 +81,9 @@ def test_upgrade_and_downgrade_can_be_tried_and_are_recorded(
     tried = empty.inside("db", "upgrade", "--dry-run")
     assert tried.stdout == f"{len(NAMES)} migrations would be applied\n"
     assert empty.rows("SELECT to_regclass('users')") == [(None,)]
-    rollback = (migrating.MIGRATIONS / f"{NAMES[-1]}.rollback.sql").read_text(encoding="utf-8")
+    rollback = (migration_files.MIGRATIONS / f"{NAMES[-1]}.rollback.sql").read_text(
+        encoding="utf-8"
+    )
     program.rows(f"DELETE FROM _yoyo_migration WHERE migration_id = '{NAMES[-1]}'; {rollback}")
     assert program.inside("db", "upgrade").stdout == "1 migrations applied\n"
     assert program.audit() == [("upgrade", "database", "satupeta db upgrade")]
@@ -96,9 +98,9 @@ def test_upgrade_and_downgrade_can_be_tried_and_are_recorded(
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The migrations in a checkout of their own."""
     folder = tmp_path / "checkout" / "migrations"
-    shutil.copytree(migrating.MIGRATIONS, folder)
+    shutil.copytree(migration_files.MIGRATIONS, folder)
     (folder.parent / "pyproject.toml").touch()
-    monkeypatch.setattr(migrating, "MIGRATIONS", folder)
+    monkeypatch.setattr(migration_files, "MIGRATIONS", folder)
     return folder
 
 

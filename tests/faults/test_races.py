@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from satupeta_server import migrating
+from satupeta_server import migrating, migration_files
 from satupeta_server.embedded import Addresses
 from satupeta_server.seed import writing
 from satupeta_server.services import key_rotation
@@ -17,7 +17,7 @@ from tests.cli.program import SATUPETA, Program
 from tests.conftest import make_settings, own_database
 from tests.serving import wait_until
 
-NAMES = migrating.migration_names()
+NAMES = migration_files.migration_names()
 WAITING = "Another process works on the tables"
 REGIONS = 38 + 514 + 26
 
