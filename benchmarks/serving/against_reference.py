@@ -25,7 +25,7 @@ KINDS: Sequence[tuple[str, Paths, float, float]] = (
     ("filtered by producer", paths.filtered_by_producer, 2.5, 4),
     ("filtered by category and state", paths.filtered_by_category, 2.5, 4),
     ("filtered by JSON, as the catalogue does", paths.filtered_by_json, 2.5, 4),
-    ("search for two words", paths.selective_searches, 2.5, 4),
+    ("search for two words", paths.pairs_of_words, 2.5, 4),
 )
 """Name, paths, bar and aim."""
 

@@ -129,25 +129,50 @@ def most_memory(server: Server, work: Callable[[], object]) -> tuple[float, floa
 
 
 def measure_workers(stage: Stage, options: Options) -> list[Section]:
-    """Measure two processes beside one, neither kept off any processor."""
+    """Measure two processes beside one, neither kept off any processor.
+
+    The bar is for the server as it is installed. Without a cache PostgreSQL, which writes the
+    JSON, leaves little of two processors to be won; how little, is shown beside it.
+    """
     section = Section(
         "Two processes beside one",
-        f"{options.mapsets:,} mapsets, 16 clients, lists of 20 without a cache; the servers may "
-        "use every processor.",
-        columns=("", "Requests/s", "p50 ms", "p95 ms", "p99 ms", "Worst ms", "Errors"),
+        f"{options.mapsets:,} mapsets, 16 clients; the servers may use every processor. The "
+        "mixture is that of many clients: lists, filtered lists and details in turn.",
+        columns=("", "Processes", "Requests/s", "p50 ms", "p95 ms", "p99 ms", "Worst ms", "Errors"),
     )
-    requests = [Request(path) for path in paths.pages(Rows.read(stage.settings(options.mapsets)))]
-    rates: dict[int, list[Report]] = {1: [], 2: []}
-    for _ in range(options.rounds):
-        for workers, reports in rates.items():
-            with stage.ours(options.mapsets, workers=workers, apart=False) as server:
-                load(Plan(server.port, 16, options.warmup, requests))
-                reports.append(load(Plan(server.port, 16, options.seconds, requests)))
-    wrong = sum(report.errors for reports in rates.values() for report in reports)
-    one, two = (sorted(reports, key=Report.rate)[len(reports) // 2] for reports in rates.values())
-    section.at_least("lists of 20: two / one", WORKERS_BAR, two.rate() / one.rate(), errors=wrong)
-    section.figures += [["one", *_cells(one)], ["two", *_cells(two)]]
+    rows = Rows.read(stage.settings(options.mapsets))
+    for name, asked, cache, bar in (
+        ("mixture, with caches", paths.mixture(rows), True, WORKERS_BAR),
+        ("details, with caches", paths.details(rows), True, WORKERS_BAR),
+        ("mixture, without a cache", paths.mixture(rows), False, None),
+        ("lists of 20, without a cache", paths.pages(rows), False, None),
+    ):
+        reports: list[tuple[Report, Report]] = []
+        for _ in range(options.rounds):
+            one, two = (_by(stage, options, workers, asked, cache=cache) for workers in (1, 2))
+            reports.append((one, two))
+        errors = sum(report.errors for both in reports for report in both)
+        one, two = (_middle(found) for found in zip(*reports, strict=True))
+        ratio = two.rate() / one.rate()
+        if bar is None:
+            section.shown(f"{name}: two / one", ratio)
+        else:
+            section.at_least(f"{name}: two / one", bar, ratio, errors=errors)
+        section.figures += [[name, "one", *_cells(one)], [name, "two", *_cells(two)]]
     return [section]
+
+
+def _by(
+    stage: Stage, options: Options, workers: int, asked: Sequence[str], *, cache: bool
+) -> Report:
+    requests = [Request(path) for path in asked]
+    with stage.ours(options.mapsets, cache=cache, workers=workers, apart=False) as server:
+        load(Plan(server.port, 16, options.warmup, requests))
+        return load(Plan(server.port, 16, options.seconds, requests))
+
+
+def _middle(reports: Sequence[Report]) -> Report:
+    return sorted(reports, key=Report.rate)[len(reports) // 2]
 
 
 def _reads(stage: Stage, size: int) -> list[Request]:

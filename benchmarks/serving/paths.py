@@ -115,15 +115,26 @@ def filtered_by_json(rows: Rows) -> list[str]:
 
 
 def selective_searches(rows: Rows) -> list[str]:
-    """Searches for a word of the theme and the last one of the place, from names that are there."""
-    pairs = dict.fromkeys(_words(name) for name in rows.names)
-    return [mapsets(search=pair, limit=PAGE) for pair in pairs]
+    """Searches for one or two words of a name that is there, its year left out.
+
+    Where there are few mapsets one word is selective, where there are many it takes two.
+    """
+    words = [name.partition(" Tahun ")[0].split() for name in rows.names]
+    texts = [text for one in words for text in (one[0], one[-1], f"{one[0]} {one[-1]}")]
+    return _searches(texts)
 
 
-def _words(name: str) -> str:
-    """Of ``Jaringan Jalan Kabupaten Gresik Tahun 2022`` it is ``Jaringan Gresik``."""
-    words = name.partition(" Tahun ")[0].split()
-    return f"{words[0]} {words[-1]}"
+def pairs_of_words(rows: Rows) -> list[str]:
+    """Searches for a word of the theme and the last one of the place, from names that are there.
+
+    Of ``Jaringan Jalan Kabupaten Gresik Tahun 2022`` it is ``Jaringan Gresik``.
+    """
+    words = [name.partition(" Tahun ")[0].split() for name in rows.names]
+    return _searches(f"{one[0]} {one[-1]}" for one in words)
+
+
+def _searches(texts: Iterable[str]) -> list[str]:
+    return _shuffled(mapsets(search=text, limit=PAGE) for text in dict.fromkeys(texts))
 
 
 def common_words(rows: Rows) -> list[str]:

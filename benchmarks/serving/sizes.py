@@ -31,15 +31,16 @@ class Kind:
     """Of p95 at the largest size to p95 at the smallest."""
     p95: float | None = None
     slowest: float | None = None
-    most_hits: int | None = None
-    """Leave out what finds more."""
+    hits: range | None = None
+    """Leave out what finds fewer or more."""
 
 
 KINDS = (
     Kind("list of 20", paths.pages, 1.5),
     Kind("detail", paths.details, 1.5),
     Kind("keyset page", None, 1.5),
-    Kind("selective search", paths.selective_searches, 1.5, most_hits=1000),
+    Kind("selective search", paths.selective_searches, 1.5, hits=range(100, 1001)),
+    Kind("the same two words", paths.pairs_of_words, hits=range(1, 1001)),
     Kind("common filters with totals", paths.totals, 5),
     Kind("facets", paths.facets, 5),
     Kind("facets beside a filter", paths.filtered_facets, 5),
@@ -100,8 +101,8 @@ def _at_size(stage: Stage, options: Options, size: int, kind: Kind) -> Found:
     rows = Rows.read(stage.settings(size))
     with stage.ours(size) as server:
         asked = _keyset_pages(server) if kind.make is None else kind.make(rows)
-        if kind.most_hits is not None:
-            asked = [path for path in asked if _total(server, path) <= kind.most_hits]
+        if kind.hits is not None:
+            asked = [path for path in asked if _total(server, path) in kind.hits]
     requests = [Request(path) for path in asked]
     stage.restart()
     with stage.ours(size) as server:
