@@ -1,18 +1,19 @@
 """Traces for OpenTelemetry, when its own variables name a collector.
 
-A request is told of once it is answered, so nothing of this is on its way to the answer; without a
-collector not even the library is loaded.
+A request is told of once it is answered, and a job once it has ended, so nothing of this is in the
+way of either; without a collector not even the library is loaded.
 """
 
 import importlib
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from satupeta_server import __version__, observing
 from satupeta_server.errors import StartError
-from satupeta_server.observing import Finished
+from satupeta_server.observing import Finished, Spent
 from satupeta_server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -23,9 +24,10 @@ _SECOND = 1_000_000_000
 
 
 class Tracing:
-    """Sends a span for each request, with one inside it for each statement and storage call.
+    """Sends a span for each request and job, with one inside it for each statement and call.
 
-    Names and attributes follow the semantic conventions of OpenTelemetry (HTTP, database).
+    Names and attributes follow the semantic conventions of OpenTelemetry (HTTP, database,
+    messaging).
     """
 
     def __init__(self, settings: Settings, address: str) -> None:
@@ -53,26 +55,60 @@ class Tracing:
 
     def tell(self, finished: Finished) -> str:
         """Make the spans of an answered request, and give the id of their trace."""
-        end = time.time_ns()
-        begin = end - int(finished.seconds * _SECOND)
-        parent = self._propagator.extract({"traceparent": finished.traceparent})
-        span = self._tracer.start_span(
+        attributes = {
+            "http.request.method": finished.method,
+            "http.route": finished.route,
+            "http.response.status_code": finished.status,
+            "url.path": finished.path,
+            "satupeta.request_id": finished.request_id,
+        }
+        return self._span(
             f"{finished.method} {finished.route}",
-            context=parent,
-            kind=self._trace.SpanKind.SERVER,
-            start_time=begin,
-            attributes={
-                "http.request.method": finished.method,
-                "http.route": finished.route,
-                "http.response.status_code": finished.status,
-                "url.path": finished.path,
-                "satupeta.request_id": finished.request_id,
-            },
+            self._trace.SpanKind.SERVER,
+            attributes,
+            finished.seconds,
+            finished.spent,
+            traceparent=finished.traceparent,
+            is_failed=finished.status >= 500,
         )
-        if finished.status >= 500:
+
+    def tell_job(
+        self, number: int, name: str, seconds: float, spent: Spent, *, is_failed: bool
+    ) -> None:
+        """Make the spans of a job that has ended, in a trace of its own."""
+        attributes = {
+            "messaging.system": "procrastinate",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": name,
+            "messaging.message.id": str(number),
+        }
+        kind = self._trace.SpanKind.CONSUMER
+        self._span(f"process {name}", kind, attributes, seconds, spent, is_failed=is_failed)
+
+    def _span(
+        self,
+        name: str,
+        kind: Any,
+        attributes: Mapping[str, Any],
+        seconds: float,
+        spent: Spent | None,
+        *,
+        traceparent: str = "",
+        is_failed: bool,
+    ) -> str:
+        end = time.time_ns()
+        parent = self._propagator.extract({"traceparent": traceparent})
+        span = self._tracer.start_span(
+            name,
+            context=parent,
+            kind=kind,
+            start_time=end - int(seconds * _SECOND),
+            attributes=attributes,
+        )
+        if is_failed:
             span.set_status(self._trace.StatusCode.ERROR)
         inside = self._trace.set_span_in_context(span, parent)
-        for part in finished.spent.parts if finished.spent else ():
+        for part in spent.parts if spent else ():
             self._part(part, inside)
         span.end(end)
         return f"{span.get_span_context().trace_id:032x}"

@@ -7,6 +7,7 @@ share it, and each job is done by one of them.
 import asyncio
 import contextlib
 import datetime
+import functools
 import logging
 import signal
 import uuid
@@ -28,6 +29,7 @@ from satupeta_server.jobs import QUEUE
 from satupeta_server.maintenance import audit_retention, purging
 from satupeta_server.maintenance.expiry import remove_expired
 from satupeta_server.models.users import SYSTEM_USER_ID
+from satupeta_server.observing import Spent, spent
 from satupeta_server.security.callers import Caller
 from satupeta_server.security.permissions import ADMINISTRATOR
 from satupeta_server.services.container import Services, make_services
@@ -36,6 +38,7 @@ from satupeta_server.services.notifications import DELIVER
 from satupeta_server.settings import Settings, require_servers
 from satupeta_server.storage import Storage
 from satupeta_server.tasks import Threads, spawn
+from satupeta_server.tracing import Tracing, make_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +70,7 @@ class Work:
     queue: App
     threads: Threads
     """For what blocks: maintenance over connections of its own."""
+    tracing: Tracing | None = None
 
     caller = Caller(user_id=SYSTEM_USER_ID, role=ADMINISTRATOR, command="satupeta worker")
 
@@ -243,10 +247,12 @@ async def working(settings: Settings) -> AsyncIterator[Work]:
     """Give the Work of a process, and close its connections at the end."""
     connected = database.connect(settings)
     storage, threads = Storage(settings), Threads(2, "background")
-    services = make_services(settings, storage)
+    services, tracing = make_services(settings, storage), make_tracing(settings)
     try:
-        yield Work(settings, services, make_queue(settings), threads)
+        yield Work(settings, services, make_queue(settings), threads, tracing)
     finally:
+        if tracing is not None:
+            tracing.close()
         threads.close()
         await connected.aio_close()
         storage.close()
@@ -277,14 +283,17 @@ async def work_through(work: Work, *, is_waiting: bool = True) -> None:
         update_heartbeat_interval=HEARTBEAT_SECONDS,
         stalled_worker_timeout=STALLED_SECONDS,
         install_signal_handlers=False,
-        worker_middleware=[_log],
+        worker_middleware=[functools.partial(_tell, work.tracing)],
     )
 
 
-async def _log(call: Callable[[], Awaitable[Any]], context: Any, _worker: Any) -> Any:
-    """Write one line a job, without what it was given."""
+async def _tell(
+    tracing: Tracing | None, call: Callable[[], Awaitable[Any]], context: Any, _worker: Any
+) -> Any:
+    """Write one line a job, without what it was given, and send its trace."""
     job, loop = context.job, asyncio.get_running_loop()
-    begin, outcome = loop.time(), "failed"
+    begin, outcome, cost = loop.time(), "failed", Spent(f"job {job.id}")
+    token = spent.set(cost)
     try:
         result = await call()
     except asyncio.CancelledError:
@@ -294,17 +303,21 @@ async def _log(call: Callable[[], Awaitable[Any]], context: Any, _worker: Any) -
         outcome = "done"
         return result
     finally:
+        spent.reset(token)
         level = logging.WARNING if outcome == "failed" else logging.INFO
-        milliseconds = (loop.time() - begin) * 1000
+        seconds = loop.time() - begin
         logger.log(
             level,
             "job %s %s %s %.1f ms, attempt %d",
             job.id,
             job.task_name,
             outcome,
-            milliseconds,
+            seconds * 1000,
             job.attempts + 1,
         )
+        if tracing is not None:
+            is_failed = outcome == "failed"
+            tracing.tell_job(job.id, job.task_name, seconds, cost, is_failed=is_failed)
 
 
 async def _wait_for_tables(work: Work) -> None:

@@ -5,13 +5,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from satupeta_server.server import parent_environment
 from satupeta_server.settings import Settings
-from tests.running import ROOT, free_port
+from tests.conftest import execute
+from tests.running import ROOT, SATUPETA, free_port
 from tests.serving import Start, wait_until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -83,6 +86,27 @@ def test_a_collector_that_is_not_there_is_no_trouble(start: Start, settings: Set
         url = f"http://127.0.0.1:{served.port}/api/categories"
         assert httpx.get(url, timeout=5).status_code == 200
     assert served.end() < 6
+
+
+@pytest.mark.usefixtures("api")
+def test_a_job_is_a_trace_with_its_statements_inside(
+    settings: Settings, collector: Collector, tmp_path: Path
+) -> None:
+    address = f"http://127.0.0.1:{collector.server_address[1]}"
+    environment = parent_environment(settings) | {"OTEL_EXPORTER_OTLP_ENDPOINT": address}
+    job = "INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('default', 'count_ahead')"
+    assert settings.database_url is not None
+    execute(settings.database_url.get_secret_value(), job)
+    with subprocess.Popen(
+        [*SATUPETA, "worker"], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL
+    ) as process:
+        wait_until(lambda: any(one.name == "process count_ahead" for one in collector.spans), 30)  # type: ignore[attr-defined]
+        process.terminate()
+        assert process.wait(30) == 0
+    # It is due every ten minutes, too.
+    span = next(one for one in collector.spans if one.name == "process count_ahead")  # type: ignore[attr-defined]
+    assert span.status.code != 2
+    assert [one for one in collector.spans if one.parent_span_id == span.span_id]  # type: ignore[attr-defined]
 
 
 def test_an_api_process_loads_one_driver(start: Start, settings: Settings) -> None:

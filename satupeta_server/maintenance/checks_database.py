@@ -110,6 +110,17 @@ def jobs(patient: Patient) -> Finding:
     return Finding("ok", text)
 
 
+def deliveries(patient: Patient) -> Finding:
+    """Whether all mails and webhooks have reached somebody."""
+    statement = "SELECT channel, count(*) FROM outbox WHERE status = 'failed' GROUP BY 1 ORDER BY 1"
+    failed = ask(patient.known_settings, statement)
+    if failed:
+        text = ", ".join(f"{channel}: {count} failed" for channel, count in failed)
+        advice = "see satupeta outbox list --status failed, then satupeta outbox retry --failed"
+        return Finding("warning", text, advice)
+    return Finding("ok", "no delivery has failed")
+
+
 def extensions(patient: Patient) -> Finding:
     """Whether the extensions that searches use can be had."""
     statement = "SELECT name FROM pg_available_extensions WHERE name = ANY(%s)"

@@ -1,10 +1,16 @@
-"""What the doctor looks at where the database is more than one server."""
+"""What the doctor looks at in the servers that not every installation has."""
+
+import asyncio
 
 import psycopg2
 
 from satupeta_server.database import server_parameters
+from satupeta_server.mail_server import MAIL_ERRORS, mail_server, what_failed
 from satupeta_server.maintenance.checks_database import ask, connection
 from satupeta_server.maintenance.doctor import Finding, Patient
+from satupeta_server.settings import Settings
+
+_MAIL_SECONDS = 5.0
 
 
 def pooler(patient: Patient) -> Finding:
@@ -49,3 +55,22 @@ def replica(patient: Patient) -> Finding:
         reason = str(error).strip().splitlines()[0]
         return Finding("warning", reason, "start the standby; until then the primary is read")
     return Finding("ok", f"a standby, {behind} bytes behind")
+
+
+def mail(patient: Patient) -> Finding:
+    """Whether the mail server takes the settings; no mail is sent."""
+    settings = patient.known_settings
+    if settings.smtp_host is None:
+        return Finding("skipped", "SMTP_HOST is not set")
+    name = f"{settings.smtp_host}:{settings.smtp_port}"
+    try:
+        asyncio.run(_greet(settings))
+    except MAIL_ERRORS as error:
+        advice = "correct the settings SMTP_*; until then mails wait, for about a day"
+        return Finding("problem", f"{name} does not take us: {what_failed(error)}", advice)
+    return Finding("ok", f"{name} takes us")
+
+
+async def _greet(settings: Settings) -> None:
+    async with mail_server(settings, _MAIL_SECONDS) as server:
+        await server.noop()

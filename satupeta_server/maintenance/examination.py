@@ -26,6 +26,8 @@ CHECKS = (
     Check("disk", checks_settings.disk),
     Check("cors", checks_settings.origins),
     Check("jobs", checks_database.jobs, needs=_TABLES),
+    Check("deliveries", checks_database.deliveries, needs=_TABLES),
+    Check("mail", checks_servers.mail),
     Check("accounts", checks_database.accounts, needs=_TABLES),
     Check("audit", checks_database.audit, needs=_TABLES),
     Check("credentials", checks_database.credentials, needs=_TABLES),

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import hmac
-import ssl
 import time
 import uuid
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from satupeta_server.database import database
 from satupeta_server.errors import NotFoundError
 from satupeta_server.fetching import Fetcher, ForbiddenAddressError, Guard
 from satupeta_server.jobs import defer
+from satupeta_server.mail_server import MAIL_ERRORS, mail_server, what_failed
 from satupeta_server.mail_texts import make_mail
 from satupeta_server.models.base import now
 from satupeta_server.models.outbox import Delivery
@@ -128,28 +128,15 @@ class DeliveryService:
         return (self.settings.mail_from or "").rpartition("@")[2].rstrip(">")
 
     async def _send(self, mail: EmailMessage) -> None:
-        settings = self.settings
-        if settings.smtp_host is None:
+        if self.settings.smtp_host is None:
             raise _final("SMTP_HOST is not set")
-        password = settings.smtp_password
         try:
-            await aiosmtplib.send(
-                mail,
-                hostname=settings.smtp_host,
-                port=settings.smtp_port,
-                username=settings.smtp_username,
-                password=password.get_secret_value() if password else None,
-                use_tls=settings.smtp_security == "tls",
-                start_tls=settings.smtp_security == "starttls",
-                tls_context=_tls(settings),
-                timeout=_SECONDS,
-            )
+            async with mail_server(self.settings, _SECONDS) as server:
+                await server.send_message(mail)
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _final("the mail server refused the receiver") from error
-        except (TimeoutError, aiosmtplib.SMTPException, OSError) as error:
-            code = getattr(error, "code", None)
-            reason = f"the mail server did not take it: {type(error).__name__}"
-            raise DeliveryError(f"{reason} {code}" if code else reason) from error
+        except MAIL_ERRORS as error:
+            raise DeliveryError(f"the mail server did not take it: {what_failed(error)}") from error
 
     def _call(self, delivery: Any) -> None:
         body = orjson.dumps(
@@ -206,12 +193,6 @@ def _final(reason: str) -> DeliveryError:
     error = DeliveryError(reason)
     error.is_final = True
     return error
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.smtp_security == "none":
-        return None
-    return ssl.create_default_context(cafile=settings.smtp_ca_file)
 
 
 async def _note(delivery_id: uuid.UUID, *, count: int = 1, **values: Any) -> None:

@@ -12,13 +12,22 @@ import pytest
 from minio import Minio
 from pydantic import SecretStr
 
-from satupeta_server.maintenance import checks_database, checks_settings, checks_store
+from satupeta_server.maintenance import (
+    checks_database,
+    checks_servers,
+    checks_settings,
+    checks_store,
+)
 from satupeta_server.maintenance.doctor import Check, Finding, Patient, examine
 from satupeta_server.maintenance.examination import CHECKS
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
 from tests.cli.program import DONE, SOME_FAILED, Program
 from tests.conftest import execute
+from tests.running import free_port
+from tests.test_notifications import SMTP_SECRET, Mailbox, mailbox
+
+__all__ = ["mailbox"]
 
 
 @pytest.fixture
@@ -321,3 +330,42 @@ def test_jobs_that_nobody_does_are_a_problem(settings: Settings) -> None:
     assert state() == "warning"
     execute(url, "UPDATE procrastinate_jobs SET status = 'doing'")
     assert state() == "ok"
+
+
+def test_a_delivery_that_has_failed_is_told(settings: Settings) -> None:
+    check = Check("deliveries", checks_database.deliveries, needs=())
+
+    def finding() -> Finding:
+        return examine(patient(settings), [check])["deliveries"]
+
+    execute(address(settings), "DELETE FROM outbox")
+    assert finding().state == "ok"
+    execute(
+        address(settings),
+        "INSERT INTO outbox (id, channel, event, payload, address, status)"
+        " SELECT gen_random_uuid(), 'webhook', 'x', '{}', 'https://example.org', status"
+        " FROM unnest(ARRAY['failed', 'delivered', 'waiting']) AS status",
+    )
+    assert finding().state == "warning"
+    assert finding().text == "webhook: 1 failed"
+    assert "satupeta outbox retry" in finding().advice
+
+
+def test_a_mail_server_is_greeted_and_sent_nothing(settings: Settings, mailbox: Mailbox) -> None:
+    check = Check("mail", checks_servers.mail, needs=())
+
+    def finding(**changes: Any) -> Finding:
+        return examine(patient(settings, **changes), [check])["mail"]
+
+    assert finding().state == "skipped"
+    known = {"smtp_host": "127.0.0.1", "smtp_port": mailbox.port, "smtp_security": "none"}
+    assert finding(**known).state == "ok"
+    assert mailbox.mails == []
+    for wrong in ({"smtp_port": free_port()}, {"smtp_security": "starttls"}):
+        found = finding(**known | wrong)
+        assert found.state == "problem"
+        assert "SMTP_" in found.advice
+    secret = SecretStr(SMTP_SECRET)
+    found = finding(**known, smtp_username="peta", smtp_password=secret)
+    assert found.state == "problem"
+    assert SMTP_SECRET not in found.text
