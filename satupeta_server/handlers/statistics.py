@@ -110,9 +110,9 @@ class StatisticsPageHandler(PageHandler):
 
 
 async def _figures(handler: BaseHandler) -> dict[str, Any]:
-    chosen = _chosen(handler)
-    service = handler.services.statistics
-    return await service.figures(handler.caller, chosen)
+    changes = handler.settings["changes"]
+    version = changes.version if changes.is_known else None
+    return await handler.services.statistics.figures(handler.caller, _chosen(handler), version)
 
 
 def _chosen(handler: BaseHandler) -> Chosen:

@@ -18,7 +18,7 @@ from satupeta_server.services.mapsets import MapsetService
 from satupeta_server.settings import Settings
 
 KEPT_SECONDS = 30.0
-"""How long figures that everybody may see are given again."""
+"""How long figures that everybody may see are given again while no record changes."""
 _MOST_KEPT = 200
 
 
@@ -31,28 +31,38 @@ class Chosen:
     last: datetime.date | None = None
 
 
+@dataclass(frozen=True)
+class _Kept:
+    version: int
+    begun: float
+    figures: dict[str, Any]
+
+
 class StatisticsService:
     """Counts what the caller may see, in one statement."""
 
     def __init__(self, settings: Settings, mapsets: MapsetService) -> None:
         self._settings = settings
         self._mapsets = mapsets
-        self._kept: dict[Chosen, tuple[float, dict[str, Any]]] = {}
+        self._kept: dict[Chosen, _Kept] = {}
 
-    async def figures(self, caller: Caller, chosen: Chosen) -> dict[str, Any]:
+    async def figures(
+        self, caller: Caller, chosen: Chosen, version: int | None = None
+    ) -> dict[str, Any]:
         """Give the figures, lists by size; hours of verification are null without a decision.
 
-        Those that everybody may see are given again for KEPT_SECONDS.
+        Those that everybody may see are given again for KEPT_SECONDS to who comes with the same
+        ``version`` of the records; None is one that nobody knows.
         """
-        if not caller.is_anonymous:
+        if version is None or not caller.is_anonymous:
             return await self._counted(caller, chosen)
-        kept_at, figures = self._kept.get(chosen, (float("-inf"), {}))
-        if time.monotonic() - kept_at > KEPT_SECONDS:
-            figures = await self._counted(caller, chosen)
+        kept, begin = self._kept.get(chosen), time.monotonic()
+        if kept is None or kept.version != version or begin - kept.begun > KEPT_SECONDS:
+            kept = _Kept(version, begin, await self._counted(caller, chosen))
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
-            self._kept[chosen] = (time.monotonic(), figures)
-        return figures
+            self._kept[chosen] = kept
+        return kept.figures
 
     async def _counted(self, caller: Caller, chosen: Chosen) -> dict[str, Any]:
         visible, values = self._visible(caller, chosen).sql()

@@ -217,6 +217,14 @@ async def test_what_is_answered_from_what_is_kept_counts_too(api: Api) -> None:
     assert (await hits(api))["views"] == 4
 
 
+@pytest.mark.usefixtures("listening")
+async def test_what_was_written_is_counted_at_once_also_for_everybody(api: Api) -> None:
+    for number in range(1, 4):
+        await api.make_public_mapset()
+        for _ in range(2):
+            assert (await api.get("/statistics")).json["total"] == number
+
+
 async def test_nothing_of_who_has_looked_is_kept(
     api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
