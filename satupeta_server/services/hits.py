@@ -96,6 +96,8 @@ class Hits:
         """Write what is left."""
         if self._flushing is not None:
             self._flushing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._flushing
         await self.flush()
 
     async def flush(self) -> None:
@@ -106,10 +108,12 @@ class Hits:
         self._views, self._downloads = Counter(), Counter()
         try:
             await database.aio_execute_sql(_ADD, _columns(views, downloads))
-        except AppError as error:
+        except (AppError, asyncio.CancelledError) as error:
             logger.debug("hits were not written: %s", type(error).__name__)
             self._views.update(views)
             self._downloads.update(downloads)
+            if not isinstance(error, AppError):
+                raise
 
     async def _flush_for_ever(self) -> None:
         while True:
