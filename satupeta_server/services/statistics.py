@@ -1,5 +1,6 @@
 """What there is, and how long verification takes: figures of the mapsets that somebody may see."""
 
+import asyncio
 import datetime
 import time
 import uuid
@@ -11,11 +12,13 @@ import peewee
 from peewee_async.databases import fetchone
 
 from satupeta_server.database import database
+from satupeta_server.errors import AppError
 from satupeta_server.models.mapsets import Mapset
 from satupeta_server.representations.statistics import figures_parameters, figures_statement
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.mapsets import MapsetService
 from satupeta_server.settings import Settings
+from satupeta_server.tasks import spawn
 
 KEPT_SECONDS = 30.0
 """How long figures that everybody may see are given again while no record changes."""
@@ -35,7 +38,7 @@ class Chosen:
 class _Kept:
     version: int
     begun: float
-    figures: dict[str, Any]
+    figures: "asyncio.Task[dict[str, Any]]"
 
 
 class StatisticsService:
@@ -58,11 +61,17 @@ class StatisticsService:
             return await self._counted(caller, chosen)
         kept, begin = self._kept.get(chosen), time.monotonic()
         if kept is None or kept.version != version or begin - kept.begun > KEPT_SECONDS:
-            kept = _Kept(version, begin, await self._counted(caller, chosen))
+            # Who comes meanwhile waits for the same count: over a million mapsets it is dear.
+            kept = _Kept(version, begin, spawn(self._counted(caller, chosen)))
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             self._kept[chosen] = kept
-        return kept.figures
+        try:
+            return await asyncio.shield(kept.figures)
+        except AppError:
+            if self._kept.get(chosen) is kept:
+                del self._kept[chosen]
+            raise
 
     async def _counted(self, caller: Caller, chosen: Chosen) -> dict[str, Any]:
         visible, values = self._visible(caller, chosen).sql()
@@ -80,7 +89,6 @@ class StatisticsService:
             condition &= source.producer_id == chosen.organization_id
         columns = (
             source.id,
-            source.name,
             source.status_validation,
             source.category_id,
             source.producer_id,

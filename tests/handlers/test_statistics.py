@@ -225,6 +225,40 @@ async def test_what_was_written_is_counted_at_once_also_for_everybody(api: Api) 
             assert (await api.get("/statistics")).json["total"] == number
 
 
+@pytest.mark.usefixtures("listening")
+async def test_who_asks_at_the_same_moment_waits_for_one_count(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.make_public_mapset()
+    service, begun = api.application.services.statistics, []
+    counted = service._counted
+
+    async def slow(*arguments: Any) -> Any:
+        begun.append(arguments)
+        await asyncio.sleep(0.2)
+        return await counted(*arguments)
+
+    monkeypatch.setattr(service, "_counted", slow)
+    answers = await asyncio.gather(*[api.get("/statistics") for _ in range(5)])
+    assert [answer.json["total"] for answer in answers] == [1] * 5
+    assert len(begun) == 1
+
+
+@pytest.mark.usefixtures("listening")
+async def test_a_count_that_failed_is_not_given_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = api.application.services.statistics
+
+    async def fail(*_: Any) -> Any:
+        raise UnavailableError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(service, "_counted", fail)
+        assert (await api.get("/statistics")).status == 503
+    assert (await api.get("/statistics")).status == 200
+
+
 async def test_nothing_of_who_has_looked_is_kept(
     api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
