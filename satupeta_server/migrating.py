@@ -54,7 +54,7 @@ def apply_pending(backend: Any, say: Say = _silent) -> list[str]:
         for migration in pending if number == 0 else ():
             say(f"Applying migration {migration.id}")
         try:
-            _run(backend.apply_migrations, pending)
+            _apply(backend, pending)
         except StartError as error:
             if number + 1 == MOST_TRIES or not _is_lock_timeout(error):
                 raise
@@ -84,13 +84,14 @@ def move_to(backend: Any, names: Sequence[str]) -> None:
     """Roll back and apply migrations until exactly these are applied."""
     _roll_back(backend, lambda name: name not in names)
     pending = backend.to_apply(_known())
-    _run(backend.apply_migrations, _chosen(pending, lambda name: name in names))
+    _apply(backend, _chosen(pending, lambda name: name in names))
 
 
 def _roll_back(backend: Any, is_meant: Callable[[str], bool]) -> list[str]:
     applied = backend.to_rollback(_known())
     chosen = _chosen(applied, is_meant)
-    _run(backend.rollback_migrations, chosen)
+    for migration in chosen:
+        _step(backend, migration, "rollback", backend.unmark_one)
     return [migration.id for migration in chosen]
 
 
@@ -98,9 +99,23 @@ def _chosen(migrations: Any, is_meant: Callable[[str], bool]) -> Any:
     return yoyo.migrations.MigrationList([one for one in migrations if is_meant(one.id)])
 
 
-def _run(work: Callable[[Any], None], migrations: Any) -> None:
+def _apply(backend: Any, migrations: Any) -> None:
+    for migration in migrations:
+        _step(backend, migration, "apply", backend.mark_one)
+
+
+def _step(backend: Any, migration: Any, direction: str, note: Callable[..., None]) -> None:
+    """Take one step, and note it in the same transaction.
+
+    yoyo notes it in another one: who is killed between the two finds the tables changed and the
+    migration pending, and can go neither forth nor back.
+    """
     try:
-        work(migrations)
+        backend.ensure_internal_schema_updated()
+        with backend.transaction():
+            migration.process_steps(backend, direction)
+            note(migration, log=False)
+            backend.log_migration(migration, direction)
     except psycopg2.Error as error:
         reason = str(error).strip().splitlines()[0]
         raise StartError(f"A migration failed and was rolled back: {reason}.") from error

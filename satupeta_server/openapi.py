@@ -296,6 +296,8 @@ def _responses(route: Route, operation: Operation) -> Iterator[tuple[str, Any]]:
     if operation.status != 204:
         answer["headers"] = {"ETag": {"schema": {"type": "string"}}}
         answer["content"] = {operation.response_type: {"schema": _answer_schema(route, operation)}}
+        for other in operation.other_types:
+            answer["content"][other] = {"schema": {"type": "string"}}
         if operation.is_list and _listing(route).has_cursor:
             answer["headers"]["Link"] = {
                 "schema": {"type": "string"},

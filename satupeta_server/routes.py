@@ -200,6 +200,8 @@ class Operation:
     media_type: str = "application/json"
     """Of the request's body."""
     response_type: str = "application/json"
+    other_types: tuple[str, ...] = ()
+    """Of the answer, where the client may ask for another."""
     is_list: bool = False
     errors: tuple[int, ...] = ()
     is_repeatable: bool = True
@@ -626,6 +628,7 @@ ROUTES: tuple[Route, ...] = (
                 "mapsets:read",
                 "Count mapsets by status, month, category, organization and region",
                 response=STATISTICS,
+                other_types=("text/csv",),
                 errors=(422,),
                 query=_OF_STATISTICS,
             )

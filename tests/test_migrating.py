@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
+from yoyo.backends.core.postgresql import PostgresqlBackend
 
 from satupeta_server import migrating, migration_files
 from satupeta_server.embedded import Addresses
@@ -51,6 +52,27 @@ def test_of_two_at_once_one_applies(empty: str) -> None:
     with ThreadPoolExecutor(2) as threads:
         applied = list(threads.map(migrating.upgrade, [empty, empty]))
     assert sorted(map(len, applied)) == [0, len(migration_files.migration_names())]
+
+
+@pytest.mark.parametrize("note", ["mark_one", "unmark_one"])
+def test_who_dies_before_a_step_is_noted_has_not_taken_it(
+    empty: str, monkeypatch: pytest.MonkeyPatch, note: str
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    names = migration_files.migration_names()
+    if note == "unmark_one":
+        migrating.upgrade(empty)
+    with monkeypatch.context() as dying:
+        dying.setattr(PostgresqlBackend, note, die)
+        with pytest.raises(KeyboardInterrupt):
+            (migrating.upgrade if note == "mark_one" else migrating.downgrade)(empty)
+    applied = schema(empty)
+    assert bool(applied) == (note == "unmark_one")
+    migrating.upgrade(empty)
+    assert len(migrating.downgrade(empty)) == len(names)
+    assert schema(empty) == []
 
 
 def test_the_lock_of_a_killed_process_is_broken(empty: str) -> None:
