@@ -58,6 +58,7 @@ class Mailbox:
         self.mails: list[EmailMessage] = []
         self.logins: list[bytes] = []
         self.refusal = ""
+        self.refusal_of_receivers = ""
         mailbox = self
 
         class Server(Controller):
@@ -80,6 +81,14 @@ class Mailbox:
     ) -> AuthResult:
         self.logins.append(data.password)
         return AuthResult(success=data.password == SMTP_SECRET.encode())
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
+    ) -> str:
+        if self.refusal_of_receivers:
+            return self.refusal_of_receivers
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
         if self.refusal:
@@ -269,6 +278,21 @@ async def test_a_server_that_is_away_gets_it_once_when_it_is_back(
     assert len(mailbox.mails) == 1
     (done,) = await deliveries()
     assert (done.status, done.attempts, done.error) == ("delivered", 2, None)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"), [("450 4.2.0 greylisted", "waiting"), ("550 5.1.1 unknown", "failed")]
+)
+async def test_a_receiver_who_is_refused_for_now_is_tried_again(
+    api: Api, mailbox: Mailbox, refusal: str, status: str
+) -> None:
+    settings = notifying(api, **by_mail(mailbox))
+    mailbox.refusal_of_receivers = refusal
+    await make_mapset(api)
+    await deliver(settings)
+    (delivery,) = await deliveries()
+    assert delivery.status == status
+    assert refusal[:3] in delivery.error
 
 
 async def test_who_is_not_active_any_more_gets_nothing(api: Api, mailbox: Mailbox) -> None:

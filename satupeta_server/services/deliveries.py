@@ -30,6 +30,8 @@ from satupeta_server.tasks import Threads
 MOST_ATTEMPTS = 14
 """With pauses that double from ten seconds on, the last one comes after a day."""
 _SECONDS = 20.0
+_FOR_GOOD = 500
+"""What a mail server refuses for good has this code or a higher one (RFC 5321, 4.2.1)."""
 _LONGEST_REASON = 300
 _MOST_BYTES = 65536
 
@@ -134,7 +136,11 @@ class DeliveryService:
             async with mail_server(self.settings, _SECONDS) as server:
                 await server.send_message(mail)
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _final("the mail server refused the receiver") from error
+            code = max(one.code for one in error.recipients)
+            refused = DeliveryError(f"the mail server refused the receiver: {code}")
+            # Below 500 it may take the same mail later, as one does that uses greylists.
+            refused.is_final = code >= _FOR_GOOD
+            raise refused from error
         except MAIL_ERRORS as error:
             raise DeliveryError(f"the mail server did not take it: {what_failed(error)}") from error
 
