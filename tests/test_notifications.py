@@ -1,5 +1,6 @@
 """Mails and webhooks: told with the change or not at all, to those whom it concerns, and once."""
 
+import asyncio
 import base64
 import datetime
 import email
@@ -20,6 +21,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
@@ -80,7 +82,7 @@ class Mailbox:
         self, _server: Any, _session: Any, _envelope: Any, _how: str, data: Any
     ) -> AuthResult:
         self.logins.append(data.password)
-        return AuthResult(success=data.password == SMTP_SECRET.encode())
+        return AuthResult(success=data.password == SMTP_SECRET.encode(), handled=False)
 
     async def handle_RCPT(  # noqa: N802
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
@@ -97,6 +99,13 @@ class Mailbox:
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
         return "250 OK"
+
+    async def clients_gone(self) -> None:
+        """Wait until clients have closed: over TLS that goes on after they were told to."""
+        while any(
+            one.raddr and one.raddr.port == self.port for one in psutil.Process().net_connections()
+        ):
+            await asyncio.sleep(0.01)
 
     def stop(self) -> None:
         """End, and close what aiosmtpd leaves to the collector."""
@@ -377,8 +386,9 @@ async def test_mail_goes_by_tls_with_a_login_and_to_no_server_that_nobody_vouche
         assert mailbox.receivers() == ["siti@example.org"]
         assert mailbox.logins == [SMTP_SECRET.encode()]
         wrong = known.model_copy(update={"smtp_password": SecretStr("bukan")})
-        with pytest.raises(DeliveryError):
+        with pytest.raises(DeliveryError, match="535"):
             await DeliveryService(wrong).send_test("siti@example.org")
+        await mailbox.clients_gone()
     finally:
         mailbox.stop()
 
