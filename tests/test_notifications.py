@@ -1,6 +1,5 @@
 """Mails and webhooks: told with the change or not at all, to those whom it concerns, and once."""
 
-import asyncio
 import base64
 import datetime
 import email
@@ -44,6 +43,7 @@ from satupeta_server.settings import Settings
 from satupeta_server.storage import Storage
 from satupeta_server.tasks import Threads
 from tests.conftest import Api, execute
+from tests.connecting import eventually
 from tests.running import ROOT, free_port
 
 SECRET = "whsec_" + base64.b64encode(b"a key of thirty-two bytes or more").decode()
@@ -100,12 +100,10 @@ class Mailbox:
         self.mails.append(mail)
         return "250 OK"
 
-    async def clients_gone(self) -> None:
-        """Wait until clients have closed: over TLS that goes on after they were told to."""
-        while any(
-            one.raddr and one.raddr.port == self.port for one in psutil.Process().net_connections()
-        ):
-            await asyncio.sleep(0.01)
+    def has_clients(self) -> bool:
+        """Whether any has not closed yet: over TLS that goes on after they were told to."""
+        connections = psutil.Process().net_connections()
+        return any(one.raddr and one.raddr.port == self.port for one in connections)
 
     def stop(self) -> None:
         """End, and close what aiosmtpd leaves to the collector."""
@@ -388,7 +386,7 @@ async def test_mail_goes_by_tls_with_a_login_and_to_no_server_that_nobody_vouche
         wrong = known.model_copy(update={"smtp_password": SecretStr("bukan")})
         with pytest.raises(DeliveryError, match="535"):
             await DeliveryService(wrong).send_test("siti@example.org")
-        await mailbox.clients_gone()
+        await eventually(lambda: not mailbox.has_clients())
     finally:
         mailbox.stop()
 

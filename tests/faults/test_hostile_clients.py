@@ -6,7 +6,6 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +17,7 @@ from satupeta_server.handlers.base import GIVE_UP_SECONDS, RequestsUnderWay
 from satupeta_server.settings import Settings
 from satupeta_server.storage import ObjectStore
 from tests.conftest import Api, execute
-from tests.connecting import connected, port_of
+from tests.connecting import connected, eventually, port_of
 from tests.faults.figures import Figure, figures
 from tests.running import ask
 from tests.serving import Start, read_all
@@ -61,12 +60,6 @@ async def send_slowly(
         if answer.done():
             break
     return await answer
-
-
-async def eventually(holds: Callable[[], bool], seconds: float = CUT_SECONDS) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
 
 
 def bytes_of(content: bytes) -> list[bytes]:
