@@ -91,7 +91,8 @@ async def rescue_stalled(work: Work, *, seconds: float = STALLED_SECONDS) -> Non
     """Put the jobs of dead workers back; one that was under way too often is given up."""
     manager = work.queue.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=seconds):
-        is_last = job.attempts + 1 >= MOST_ATTEMPTS
+        task = TASKS.get(job.task_name)
+        is_last = job.attempts + 1 >= (task.attempts if task else MOST_ATTEMPTS)
         logger.info(
             "job %s %s: its worker died; %s",
             job.id,
@@ -146,6 +147,11 @@ async def prune_jobs(work: Work) -> None:
     await manager.delete_old_jobs(nb_hours=_FAILED_HOURS, include_failed=True)
 
 
+async def fail_lost_deliveries(work: Work) -> None:
+    """Tell of mails and webhooks that wait for a job which was cancelled or given up."""
+    await work.services.deliveries.fail_lost()
+
+
 async def deliver(work: Work, *, delivery_id: str) -> None:
     """Send a mail or call a webhook of the outbox."""
     await work.services.deliveries.deliver(uuid.UUID(delivery_id), work.threads)
@@ -154,6 +160,7 @@ async def deliver(work: Work, *, delivery_id: str) -> None:
 TASKS: Mapping[str, Task] = {
     DELIVER: Task(deliver, attempts=DELIVERY_ATTEMPTS),
     "rescue_stalled": Task(rescue_stalled, "* * * * *"),
+    "fail_lost_deliveries": Task(fail_lost_deliveries, "* * * * *"),
     # In the night of Jakarta.
     "prune_expired": Task(prune_expired, "10 18 * * *"),
     "prune_audit_log": Task(prune_audit_log, "20 18 * * *"),

@@ -331,6 +331,25 @@ async def test_what_fails_for_good_is_given_up_and_can_be_tried_again(
     assert len(mailbox.mails) == 1
 
 
+async def test_what_waits_without_a_job_is_told_and_can_be_tried_again(
+    api: Api, mailbox: Mailbox
+) -> None:
+    settings = notifying(api, **by_mail(mailbox))
+    url = str(settings.database_url.get_secret_value() if settings.database_url else "")
+    await make_mapset(api)
+    service = DeliveryService(settings)
+    await service.fail_lost()
+    assert [one.status for one in await deliveries()] == ["waiting"]
+    execute(url, "UPDATE procrastinate_jobs SET status = 'cancelled'")
+    await service.fail_lost()
+    (lost,) = await deliveries()
+    assert lost.status == "failed"
+    assert "cancelled" in lost.error
+    await service.retry([lost.id])
+    await deliver(settings)
+    assert len(mailbox.mails) == 1
+
+
 def certificate(folder: Path) -> ssl.SSLContext:
     """A certificate of its own for 127.0.0.1; ``ca.pem`` in the folder vouches for it."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -426,6 +445,16 @@ async def test_a_receiver_that_wants_no_more_is_left_alone(api: Api, receiver: R
     await deliver(settings)
     (one,) = await deliveries()
     assert (one.status, one.attempts) == ("failed", 1)
+
+
+async def test_an_address_that_is_no_longer_set_is_told_nothing(
+    api: Api, receiver: Receiver
+) -> None:
+    settings = notifying(api, **by_webhook(receiver))
+    await make_mapset(api)
+    await deliver(settings.model_copy(update={"webhook_urls": []}))
+    assert receiver.taken == []
+    assert [one.status for one in await deliveries()] == ["failed"]
 
 
 async def test_a_redirect_is_not_followed(api: Api, receiver: Receiver) -> None:

@@ -176,11 +176,18 @@ async def test_the_job_of_a_dead_worker_is_put_back(api: Api, settings: Settings
         "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour');"
         "INSERT INTO procrastinate_jobs (queue_name, task_name, status, worker_id, attempts)"
         f" SELECT 'default', 'x', 'doing', id, n FROM procrastinate_workers, "
-        f"(VALUES (0), ({worker.MOST_ATTEMPTS - 1})) AS one (n)",
+        f"(VALUES (0), ({worker.MOST_ATTEMPTS - 1})) AS one (n);"
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, status, worker_id, attempts)"
+        f" SELECT 'default', 'deliver', 'doing', id, {worker.MOST_ATTEMPTS}"
+        " FROM procrastinate_workers",
     )
     async with worker.working(settings) as work, work.queue.open_async():
         await worker.rescue_stalled(work)
-    assert found(settings) == [("x", "todo", 1), ("x", "failed", worker.MOST_ATTEMPTS)]
+    assert found(settings) == [
+        ("x", "todo", 1),
+        ("x", "failed", worker.MOST_ATTEMPTS),
+        ("deliver", "todo", worker.MOST_ATTEMPTS + 1),
+    ]
 
 
 def test_a_worker_that_is_asked_to_end_lets_a_job_finish(

@@ -81,7 +81,7 @@ def retry(context: Context, *, ids: tuple[int, ...], dry_run: bool) -> None:
 @dry_run_option
 @click.pass_obj
 def cancel(context: Context, *, ids: tuple[int, ...], yes: bool, dry_run: bool) -> None:
-    """Let jobs that wait never begin, and break off those under way: all of those named, or none.
+    """Let jobs that wait never begin: all of those named, or none. Those under way go on.
 
     Example: satupeta jobs cancel 118 --dry-run
     """

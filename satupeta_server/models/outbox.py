@@ -6,6 +6,8 @@ from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 from satupeta_server.models.base import BaseModel, now, reference
 from satupeta_server.models.users import User
 
+STATUSES = ("waiting", "delivered", "failed")
+
 
 class Delivery(BaseModel):
     """One message to one receiver; its id stays the same however often it is tried."""

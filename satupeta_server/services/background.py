@@ -57,14 +57,14 @@ async def retry(ids: Sequence[int]) -> None:
 
 
 async def cancel(ids: Sequence[int]) -> None:
-    """Let jobs that wait never begin, and end those under way.
+    """Let jobs that wait never begin. One under way may be past stopping: a thread does it.
 
-    Raises NotFoundError, before anything is changed, for one that neither waits nor is under way.
+    Raises NotFoundError, before anything is changed, for one that does not wait.
     """
-    await _hold(ids, ("todo", "doing"))
+    await _hold(ids, ("todo",))
     for job_id in ids:
         await database.aio_execute_sql(
-            "SELECT procrastinate_cancel_job_v1(%s, true, false)", [job_id]
+            "SELECT procrastinate_cancel_job_v1(%s, false, false)", [job_id]
         )
 
 

@@ -35,6 +35,13 @@ _FOR_GOOD = 500
 _LONGEST_REASON = 300
 _MOST_BYTES = 65536
 
+_FAIL_LOST = """
+UPDATE outbox SET status = 'failed', error = 'its job was cancelled, or its worker died each time'
+WHERE status = 'waiting' AND NOT EXISTS (
+    SELECT FROM procrastinate_jobs AS jobs
+    WHERE jobs.lock = outbox.id::text AND jobs.status IN ('todo', 'doing'))
+"""
+
 
 class DeliveryError(Exception):
     """It was not delivered; the text is a reason without anything secret."""
@@ -70,6 +77,10 @@ class DeliveryService:
                 raise
         else:
             await _note(delivery_id, status="delivered", delivered_at=now(), error=None)
+
+    async def fail_lost(self) -> None:
+        """Note as failed what waits though no job for it is left, so that it can be retried."""
+        await database.aio_execute_sql(_FAIL_LOST)
 
     async def list(self, *, status: str | None, limit: int) -> Sequence[Any]:
         """Give deliveries, the newest first."""
@@ -145,6 +156,8 @@ class DeliveryService:
             raise DeliveryError(f"the mail server did not take it: {what_failed(error)}") from error
 
     def _call(self, delivery: Any) -> None:
+        if delivery.address not in self.settings.webhook_urls:
+            raise _final("the address does not stand in WEBHOOK_URLS any more")
         body = orjson.dumps(
             {
                 "type": delivery.event,

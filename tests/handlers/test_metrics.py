@@ -103,7 +103,10 @@ async def test_the_database_is_counted(api: Api) -> None:
         for (name, own), value in found.items()
         if name == "satupeta_mapsets"
     }
-    assert mapsets == {"approved": 1, "on_verification": 2}
+    assert mapsets == {"approved": 1, "on_verification": 2, "rejected": 0}
+    # What begins with the first failure would not be seen to rise.
+    failed = (("status", "failed"),)
+    assert found["satupeta_jobs", failed] == found["satupeta_deliveries", failed] == 0
     assert found["satupeta_workers", ()] == 0
     assert found["satupeta_sessions", ()] >= 0
 
