@@ -6,13 +6,14 @@
 #   DEPLOY_ENGINE    docker or podman, here and there; default docker
 #   DEPLOY_VERSION   tag of the image; default the commit
 #   DEPLOY_ENV_FILE  file of settings on the server; default /etc/satupeta/satupeta.env
+#   DEPLOY_OWNER_ENV_FILE  one with MIGRATION_DATABASE_URL, which the API does not get; default none
 #   DEPLOY_RUN       more options of the engine's run there, such as "--network host"
 #   DEPLOY_PORTS     two free ports on the server, taken in turn; default "5001 5002"
 #   DEPLOY_UPSTREAM  file that nginx includes; default /etc/nginx/satupeta/upstream.conf
 #   DEPLOY_RELOAD    how nginx takes it up; default "nginx -t -q && nginx -s reload"
 #   DEPLOY_VERIFY    address asked from here at the end, such as https://peta.example.org
 #   DEPLOY_WAIT      seconds until the new version must be ready; default 60
-#   DEPLOY_DRAIN     seconds that requests under way at the old one get besides; default 5
+#   DEPLOY_DRAIN     seconds at most that requests under way at the old one get; default 120
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,12 +21,13 @@ host=${DEPLOY_HOST:?user@host of the server}
 engine=${DEPLOY_ENGINE:-docker}
 version=${DEPLOY_VERSION:-$(git rev-parse --short=12 HEAD)}
 env_file=${DEPLOY_ENV_FILE:-/etc/satupeta/satupeta.env}
+owner_env_file=${DEPLOY_OWNER_ENV_FILE:-}
 options=${DEPLOY_RUN:-}
 ports=${DEPLOY_PORTS:-5001 5002}
 upstream=${DEPLOY_UPSTREAM:-/etc/nginx/satupeta/upstream.conf}
 reload=${DEPLOY_RELOAD:-nginx -t -q && nginx -s reload}
 wait=${DEPLOY_WAIT:-60}
-drain=${DEPLOY_DRAIN:-5}
+drain=${DEPLOY_DRAIN:-120}
 verify=${DEPLOY_VERIFY:-}
 [[ $engine == docker || $engine == podman ]] || { echo "DEPLOY_ENGINE is docker or podman." >&2; exit 2; }
 [[ $version =~ ^[A-Za-z0-9_.-]+$ ]] || { echo "DEPLOY_VERSION is no tag of an image." >&2; exit 2; }
@@ -37,7 +39,8 @@ remote() { ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ServerAliveInter
 # Run a step of the server's part (below) there, with the settings in its environment.
 on_server() {
     local settings
-    settings=$(printf '%s=%q ' engine "$engine" version "$version" env_file "$env_file" options "$options" \
+    settings=$(printf '%s=%q ' engine "$engine" version "$version" env_file "$env_file" \
+        owner_env_file "$owner_env_file" options "$options" \
         ports "$ports" upstream "$upstream" reload "$reload" wait "$wait" drain "$drain")
     # shellcheck disable=SC2046
     { printf '%s\n' "$settings"; declare -f $(compgen -A function server_); printf 'set -euo pipefail\nserver_%s </dev/null\n' "$1"; } |
@@ -64,18 +67,30 @@ server_run() {
     "$engine" run --env-file "$env_file" --read-only --cap-drop ALL --security-opt no-new-privileges "${more[@]}" "$@"
 }
 
+# The same for what may change tables.
+server_run_as_owner() {
+    local owner=()
+    [[ -z $owner_env_file ]] || owner=(--env-file "$owner_env_file")
+    server_run "${owner[@]}" "$@"
+}
+
+server_image() { "$engine" inspect --format '{{.Image}}' "satupeta-$1" 2>/dev/null || true; }
+
 server_remove() { "$engine" rm --force --volumes "satupeta-$1" >/dev/null 2>&1 || true; }
 
 # Migrations are such that the old version goes on working on them (docs/deployment.md).
-server_migrate() { server_run --rm --tmpfs /tmp "satupeta:$version" satupeta db upgrade; }
+server_migrate() { server_run_as_owner --rm --tmpfs /tmp "satupeta:$version" satupeta db upgrade; }
 
 server_start() {
-    local port
+    local port listen
     port=$(server_slot)
+    listen=(--publish "127.0.0.1:$port:$port" --env HOST=0.0.0.0)
+    # On the host's own network nothing is published, and all addresses would be the server's.
+    [[ " $options " =~ \ --net(work)?[=\ ]host\  ]] && listen=(--env HOST=127.0.0.1)
     rm -f "$upstream.before"
     server_remove "$port"
-    server_run --detach --name "satupeta-$port" --restart unless-stopped --publish "127.0.0.1:$port:$port" \
-        --env HOST=0.0.0.0 --env "PORT=$port" --volume /tmp --stop-timeout 15 "satupeta:$version" >/dev/null
+    server_run --detach --name "satupeta-$port" --restart unless-stopped "${listen[@]}" \
+        --env "PORT=$port" --volume /tmp --stop-timeout 15 "satupeta:$version" >/dev/null
 }
 
 # Whether the new version is live, or ready.
@@ -102,27 +117,51 @@ server_switch() {
     bash -c "$reload"
 }
 
-# Jobs under way get 20 seconds and are then given back; the queue waits for the new worker.
-server_worker() {
+# Before the API of the new version asks for jobs that only it knows; the new worker knows the old
+# ones. Jobs under way get 20 seconds and are then given back; the queue waits for the new worker.
+server_worker() { server_work "satupeta:$version"; }
+
+server_work() {
     "$engine" stop satupeta-worker >/dev/null 2>&1 || true
     server_remove worker
-    server_run --detach --name satupeta-worker --restart unless-stopped --no-healthcheck --volume /tmp \
-        --stop-timeout 30 "satupeta:$version" satupeta worker >/dev/null
+    server_run_as_owner --detach --name satupeta-worker --restart unless-stopped --no-healthcheck --volume /tmp \
+        --stop-timeout 30 "$1" satupeta worker >/dev/null
+    # One that cannot work ends at once, again and again.
+    sleep 3
+    if [[ $("$engine" inspect --format '{{.State.Running}} {{.RestartCount}}' satupeta-worker) != "true 0" ]]; then
+        "$engine" logs --tail 50 satupeta-worker >&2 || true
+        return 1
+    fi
+}
+
+# Whether nginx is connected with a port of this machine.
+server_is_asked() {
+    awk -v port="$(printf ':%04X$' "$1")" '$3 ~ port && $4 == "01" { found = 1 } END { exit !found }' \
+        /proc/net/tcp
 }
 
 # Requests under way at it are answered before it ends.
 server_end() {
-    sleep "$drain"
+    local deadline=$((SECONDS + drain))
+    sleep 1
+    while ((SECONDS < deadline)) && server_is_asked "$1"; do sleep 1; done
     "$engine" stop "satupeta-$1" >/dev/null 2>&1 || true
     server_remove "$1"
 }
 
-# Whatever was done so far: nginx asks the old one, and the new one is gone.
+# Whatever was done so far: nginx asks the old one, which does the work, and the new one is gone.
 server_back() {
+    local old
     if [[ -e $upstream.before ]]; then
         # Before a first time there is nothing to go back to.
         if [[ -s $upstream.before ]]; then mv "$upstream.before" "$upstream"; else rm "$upstream.before" "$upstream"; fi
         bash -c "$reload" || true
+    fi
+    old=$(server_image "$(server_current)")
+    if [[ -z $old ]]; then
+        server_remove worker
+    elif [[ $old != "$(server_image worker)" ]]; then
+        server_work "$old" || true
     fi
     server_end "$(server_slot)"
 }
@@ -130,7 +169,7 @@ server_back() {
 server_finish() {
     local port old
     port=$(server_slot)
-    old=$("$engine" inspect --format '{{.Image}}' "satupeta-$port" 2>/dev/null || true)
+    old=$(server_image "$port")
     rm -f "$upstream.before"
     server_end "$port"
     # The version before stays, to go back to by hand; what is older goes.
@@ -170,13 +209,13 @@ say "Migrate"
 on_server migrate
 say "Wait until it is ready"
 on_server ready
+say "Let the new version do the background work"
+on_server worker
 say "Switch"
 on_server switch
 say "Verify"
 verified
 trap - EXIT
-say "Let the new version do the background work"
-on_server worker
 say "End the old version and tidy up"
 on_server finish
 say "satupeta:$version serves"

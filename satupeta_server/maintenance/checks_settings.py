@@ -1,5 +1,6 @@
 """What the doctor looks at on this machine: settings, secrets, origins, disk."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -91,9 +92,14 @@ def _weak_secrets(settings: Settings) -> Iterator[Finding]:
 def _readable_files(patient: Patient, settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir
     for path in (patient.env_file, folder / SECRETS_FILE, folder / ACCOUNTS_FILE):
-        if path.is_file() and path.stat().st_mode & 0o077:
+        if path.is_file() and _is_readable_by_others(path.stat()):
             text = f"{path} can be read by others"
             yield Finding("warning", text, f"run chmod 600 {path}")
+
+
+def _is_readable_by_others(file: os.stat_result) -> bool:
+    # What is root's own is for the group of the service to read, and not to change.
+    return bool(file.st_mode & (0o037 if file.st_uid == 0 else 0o077))
 
 
 def origins(patient: Patient) -> Finding:

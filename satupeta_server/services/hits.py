@@ -17,6 +17,8 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping
 
+import peewee
+
 from satupeta_server.database import database
 from satupeta_server.errors import AppError
 from satupeta_server.observing import Finished
@@ -106,14 +108,17 @@ class Hits:
         if not views and not downloads:
             return
         self._views, self._downloads = Counter(), Counter()
+        is_written = False
         try:
             await database.aio_execute_sql(_ADD, _columns(views, downloads))
-        except (AppError, asyncio.CancelledError) as error:
-            logger.debug("hits were not written: %s", type(error).__name__)
-            self._views.update(views)
-            self._downloads.update(downloads)
-            if not isinstance(error, AppError):
-                raise
+            is_written = True
+        except (AppError, peewee.PeeweeException) as error:
+            # Without its table, too, as before a migration.
+            logger.warning("hits were not written: %s", type(error).__name__)
+        finally:
+            if not is_written:
+                self._views.update(views)
+                self._downloads.update(downloads)
 
     async def _flush_for_ever(self) -> None:
         while True:

@@ -213,7 +213,8 @@ async def _record_new_address(caller: Caller, session: _LivingSession) -> bool:
     if await AuditRecord.select(AuditRecord.id).where(known).aio_execute():
         return False
     await record_action(caller, NEW_ADDRESS, "sessions", session_id)
-    logger.warning("session %s is refreshed from a new address, %s", session_id, address)
+    # The address stands in the audit log.
+    logger.warning("session %s is refreshed from a new address", session_id)
     return True
 
 

@@ -234,6 +234,10 @@ def test_files_of_secrets_are_private(settings: Settings, tmp_path: Path) -> Non
     path = tmp_path / ".env"
     path.touch(0o644)
     assert f"chmod 600 {path}" in checks_settings.secrets(Patient(settings, path)).advice
+    # As docs/deployment.md gives it to the service, if it is root's.
+    path.chmod(0o640)
+    is_fine = checks_settings.secrets(Patient(settings, path)).state == "ok"
+    assert is_fine is (path.stat().st_uid == 0)
 
 
 def test_production_wants_its_public_address(settings: Settings) -> None:

@@ -140,6 +140,7 @@ def test_versions_follow_each_other_without_a_request_that_fails(
     [
         ("broken", {"DEPLOY_WAIT": "3"}),
         ("unmigratable", {}),
+        ("idle", {}),
         ("refused-by-nginx", {"DEPLOY_RELOAD": "false"}),
         ("out-of-reach", {"DEPLOY_VERIFY": "https://localhost:1"}),
     ],
@@ -158,5 +159,20 @@ def test_the_old_version_goes_on_when_the_new_one_fails(
     assert set(writers.statuses) == {201}
     assert server.upstream.read_text() == upstream
     assert server.running() == {"serve": "satupeta:first", "worker": "satupeta:first"}
-    if version == "broken":
-        assert "broken" in failed.stderr
+    if version in ("broken", "idle"):
+        assert version in failed.stderr
+
+
+def test_only_the_owner_changes_tables_and_the_hosts_network_shows_nothing(
+    server: Server, settings: Settings
+) -> None:
+    assert settings.database_url is not None
+    owner = server.folder / "owner.env"
+    owner.write_text(f"MIGRATION_DATABASE_URL={settings.database_url.get_secret_value()}\n")
+    done = server.deploy("second", DEPLOY_RUN="--network host", DEPLOY_OWNER_ENV_FILE=str(owner))
+    assert done.returncode == 0, done
+    found = {one["runs"]: one for one in server.containers()}
+    assert "MIGRATION_DATABASE_URL" in found["worker"]["environment"]
+    assert "MIGRATION_DATABASE_URL" not in found["serve"]["environment"]
+    assert found["serve"]["environment"]["HOST"] == "127.0.0.1"
+    assert "--publish" not in found["serve"]["options"]
