@@ -38,11 +38,19 @@ def wanted_words(count: int) -> tuple[Any, Wanted]:
     return table, [peewee.Select([table], [name]) for name in names]
 
 
-def matching(source: Any, visible: Any, wanted: Wanted, columns: Columns) -> Any:
-    """The rows that match, by the index of words."""
+def matching(
+    source: Any, visible: Any, wanted: Wanted, columns: Columns, *, is_indexed: bool
+) -> Any:
+    """The rows that match, by the index of words where there is one."""
     words = fn.words_of(_plain(source))
+    hits = [overlap(words, one) for one in wanted] if is_indexed else _hits(words, wanted)
     rows = source.select(*columns(source), _plain(source))
-    return rows.where(visible & reduce(and_, _hits(words, wanted)))
+    return rows.where(visible & reduce(and_, hits))
+
+
+def overlap(words: Any, wanted: Any) -> Any:
+    """The condition that two arrays have a word in common, which the index of words knows."""
+    return peewee.Expression(words, "&&", wanted)
 
 
 def newest_matching(
@@ -84,4 +92,22 @@ def _plain(source: Any) -> Any:
 
 
 def _hits(words: Any, wanted: Wanted) -> list[Any]:
-    return [peewee.Expression(words, "&&", one) for one in wanted]
+    return [_has_one(words, one) for one in wanted]
+
+
+def _has_one(words: Any, wanted: Any) -> Any:
+    """Overlapping arrays are compared word by word; in this form what is wanted is hashed once."""
+    standing = peewee.Select([], [fn.unnest(words).alias("word")]).alias("standing")
+    has_one = peewee.Select([standing], [fn.bool_or(is_among(standing.c.word, wanted))])
+    return fn.coalesce(has_one, SQL("false"))
+
+
+def is_among(word: Any, wanted: Any) -> Any:
+    """The condition that a word is one of an array."""
+    return word == fn.ANY(peewee.Select([], [unnested(wanted)]))
+
+
+def unnested(wanted: Any) -> Any:
+    """The words of an array, a row each."""
+    # Peewee gives a query that is a function's only argument no parentheses of its own.
+    return fn.unnest(peewee.EnclosedNodeList((wanted,)))

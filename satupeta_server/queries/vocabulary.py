@@ -1,7 +1,7 @@
 """The words of a search, and those of the vocabulary that stand for each of them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from satupeta_server.errors import invalid
@@ -10,56 +10,52 @@ from satupeta_server.queries.values import is_storable
 
 LONGEST_QUERY = 255
 MOST_WORDS = 16
-MOST_ALTERNATIVES = 100
+MOST_ALTERNATIVES = 1000
+"""Words of the vocabulary that may stand for one of a search; of more the shortest are taken."""
+MOST_ALIKE = 100
 
 WORD = re.compile(r"[^\W_]+(?:\.[^\W_]+)*")
 """Letters and digits; points hold the parts of a region's code together."""
 
-MEANINGS = """SELECT meant.plain, meant.words, (
-    SELECT coalesce(sum(counted.frequency), 0) * (
-        SELECT reltuples FROM pg_class WHERE oid = 'mapsets'::regclass
-    )
-    FROM pg_stats, unnest(most_common_elems::text::text[], most_common_elem_freqs)
-        AS counted(word, frequency)
-    WHERE schemaname = current_schema AND tablename = 'mapsets_search_words'
-        AND counted.word = ANY(meant.words)
+_COMMON = """(SELECT word, frequency * (
+    SELECT reltuples FROM pg_class WHERE oid = 'mapsets'::regclass
+) AS mapsets FROM common_words() WHERE index_name = 'mapsets_search_words')"""
+MEANINGS = f"""SELECT meant.plain, meant.words, (
+    SELECT coalesce(sum(common.mapsets), 0)
+    FROM unnest(meant.words) AS given (word) JOIN {_COMMON} AS common USING (word)
 )
 FROM (
-    SELECT asked.place, asked.plain, coalesce(
-        nullif(ARRAY(
-            SELECT known.word FROM search_words AS known
-            WHERE known.stems && asked.stems
-                OR asked.is_open AND known.word >= asked.plain AND known.word < asked.beyond
-            GROUP BY known.word
-            ORDER BY bool_or(known.stems && asked.stems) DESC, length(known.word), known.word
-            LIMIT %s
-        ), '{}'),
-        ARRAY(
-            SELECT alike.word FROM (
-                SELECT known.word, similarity(known.word, asked.plain) AS likeness,
-                    max(similarity(known.word, asked.plain)) OVER () AS greatest
-                FROM search_words AS known WHERE known.word %% asked.plain
-            ) AS alike
-            WHERE alike.likeness >= %s * alike.greatest
-            GROUP BY alike.word, alike.likeness ORDER BY alike.likeness DESC, alike.word
-            LIMIT %s
-        )
+    SELECT asked.place, asked.plain, ARRAY(
+        SELECT known.word FROM search_words AS known
+        WHERE known.stems && asked.stems
+            OR asked.is_open AND known.word >= asked.plain AND known.word < asked.beyond
+        GROUP BY known.word
+        ORDER BY bool_or(known.stems && asked.stems) DESC, length(known.word), known.word
+        LIMIT %s
     ) AS words
     FROM (
         SELECT place, plain_text(word) COLLATE "C" AS plain, stems_of(plain_text(word)) AS stems,
             %s AND place = %s AS is_open,
             plain_text(word) COLLATE "C" || chr(1114111) AS beyond
-        FROM unnest(%s::text[]) WITH ORDINALITY AS given(word, place)
+        FROM unnest(%s::text[]) WITH ORDINALITY AS given (word, place)
         OFFSET 0
     ) AS asked
     OFFSET 0
-) AS meant ORDER BY meant.place"""
+) AS meant ORDER BY meant.place"""  # noqa: S608
 """For each word of a search its plain form, the words by which records are found, and about how
 many mapsets have one of these, where that is many.
 
 They share a stem with it; those of the last word, while it is being typed, also begin with it.
-Only where there is none are they merely alike, as typing errors leave them.
 """
+ALIKE = f"""SELECT asked.plain, alike.word, alike.likeness, coalesce(common.mapsets, 0)
+FROM unnest(%s::text[]) AS asked (plain), LATERAL (
+    SELECT known.word, similarity(known.word, asked.plain) AS likeness
+    FROM search_words AS known WHERE known.word %% asked.plain
+    GROUP BY known.word ORDER BY likeness DESC, known.word LIMIT %s
+) AS alike LEFT JOIN {_COMMON} AS common USING (word)
+ORDER BY alike.likeness DESC, alike.word"""  # noqa: S608
+"""For each of some plain words those that are spelled like it, the most alike first, how much they
+are so (0 to 1), and about how many mapsets have them."""
 _SHARE = 0.8
 """How much less alike than the best a word may be."""
 
@@ -72,11 +68,9 @@ class Terms:
     is_open: bool
     """Whether the last of them may go on."""
 
-    @property
-    def parameters(self) -> tuple[object, ...]:
-        """What the statement of the meanings takes."""
-        limits = (MOST_ALTERNATIVES, _SHARE, MOST_ALTERNATIVES)
-        return (*limits, self.is_open, len(self.words), list(self.words))
+    def parameters(self, most: int) -> tuple[object, ...]:
+        """What the statement of the meanings takes, to find so many words for each and one more."""
+        return (most + 1, self.is_open, len(self.words), list(self.words))
 
 
 @dataclass(frozen=True)
@@ -87,6 +81,8 @@ class Meaning:
     words: tuple[str, ...]
     mapsets: float
     """About how many mapsets have one of them, where that is many."""
+    is_whole: bool = True
+    """Whether these are all words that may stand for it."""
 
 
 def read_terms(text: str) -> Terms:
@@ -109,9 +105,19 @@ def read_terms(text: str) -> Terms:
     return Terms(tuple(words[:MOST_WORDS]), is_open=is_open)
 
 
-def meanings(rows: Sequence[tuple[str, Sequence[str], float]]) -> tuple[Meaning, ...]:
+def meanings(rows: Sequence[tuple[str, Sequence[str], float]], most: int) -> tuple[Meaning, ...]:
     """Read what the statement of the meanings gave."""
-    return tuple(Meaning(plain, _telling(words), count) for plain, words, count in rows)
+    return tuple(
+        Meaning(plain, _telling(words[:most]), count, is_whole=len(words) <= most)
+        for plain, words, count in rows
+    )
+
+
+def alike(plain: str, rows: Iterable[tuple[str, float, float]]) -> Meaning:
+    """Choose of words, the most alike first, those that are nearly as much so as the best."""
+    found = list(rows)
+    chosen = [row for row in found if row[1] >= _SHARE * found[0][1]]
+    return Meaning(plain, _telling([word for word, *_ in chosen]), sum(row[2] for row in chosen))
 
 
 def _telling(words: Sequence[str]) -> tuple[str, ...]:

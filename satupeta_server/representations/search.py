@@ -38,6 +38,8 @@ class Group:
     """What the members and the order need besides id, name and description."""
     is_html: bool = False
     """Whether the descriptions are HTML."""
+    is_indexed: bool = False
+    """Whether there may be so many that their words have an index."""
 
     def read(self, source: Any) -> list[Any]:
         """The columns that ``json`` and ``order`` need."""
@@ -64,7 +66,7 @@ class Group:
                 "total": {"type": "integer", "minimum": 0},
                 "total_is_exact": {
                     "type": "boolean",
-                    "description": "False where there are more than `total`.",
+                    "description": "False where there may be more than `total`.",
                 },
             },
         }
@@ -122,6 +124,7 @@ GROUPS: Mapping[str, Group] = {
             "created_at": moment("created_at"),
         },
         ("created_at", "producer_id", "category_id", "regional_id"),
+        is_indexed=True,
     ),
     "organizations": Group(Organization, _by_name, _NAMED),
     "categories": Group(Category, _by_name, _NAMED),
@@ -142,6 +145,7 @@ GROUPS: Mapping[str, Group] = {
             "parent_name": _name_of(Regional, "parent_id", null=True),
         },
         ("code", "parent_id"),
+        is_indexed=True,
     ),
 }
 """The groups by the subjects of what they hold."""

@@ -8,9 +8,7 @@ from typing import Any
 import orjson
 import peewee
 from peewee import SQL, fn
-from peewee_async.databases import fetchall
 
-from satupeta_server.database import database
 from satupeta_server.queries.matching import (
     MOST_RANKED,
     Wanted,
@@ -20,7 +18,7 @@ from satupeta_server.queries.matching import (
     relevance,
     wanted_words,
 )
-from satupeta_server.queries.vocabulary import MEANINGS, Meaning, Terms, meanings
+from satupeta_server.queries.vocabulary import MOST_ALTERNATIVES, Meaning, Terms
 from satupeta_server.representations.base import array_text
 from satupeta_server.representations.highlights import (
     fragment,
@@ -30,6 +28,7 @@ from satupeta_server.representations.highlights import (
 )
 from satupeta_server.representations.search import GROUPS, Group
 from satupeta_server.security.callers import Caller
+from satupeta_server.services.meanings import ForgivingService, meanings_of
 from satupeta_server.services.records import MOST_SHAPES, ReadService, compiled, run
 from satupeta_server.statements import Statement, Values
 
@@ -55,18 +54,30 @@ class SearchService:
 
     def __init__(self, services: Mapping[str, ReadService]) -> None:
         self.services = services
+        self._forgiving = ForgivingService(services)
 
     async def search(self, caller: Caller, terms: Terms, limit: int) -> dict[str, Any]:
         """Give the best hits of each group and how many there are.
 
         What has all the words in its name comes first, then what has some of them there; each
-        in the order of its group. Of more than 1,000 matches only so many are ranked, of
-        mapsets the newest; where words are so common that finding the newest takes long, those
-        among the newest 5,000 mapsets, or any.
+        in the order of its group. Where nothing is found, typing errors are forgiven.
+
+        Of more than 1,000 matches only so many are ranked, of mapsets the newest; where words
+        are so common that finding the newest takes long, those among the newest 5,000 mapsets,
+        or any.
         """
-        found = await meanings_of(terms)
-        if not found or not all(meaning.words for meaning in found):
-            return {name: _group([], 0, is_exact=True) for name in GROUPS}
+        found: Sequence[Meaning] | None = await meanings_of(terms, MOST_ALTERNATIVES)
+        if not found:
+            return _NOTHING
+        answer = await self._found(caller, found, limit)
+        if not any(group["total"] for group in answer.values()):
+            found = await self._forgiving.meant(caller, found)
+            answer = await self._found(caller, found, limit) if found else _NOTHING
+        return answer
+
+    async def _found(self, caller: Caller, found: Sequence[Meaning], limit: int) -> dict[str, Any]:
+        if not all(meaning.words for meaning in found):
+            return _NOTHING
         if not are_common(found):
             return await self._answer(caller, found, limit, Way.EVERY)
         answer = await self._answer(caller, found, limit, Way.NEWEST)
@@ -84,7 +95,8 @@ class SearchService:
         words = marked_words(found)
         groups = {}
         for (name, group), items, total in zip(GROUPS.items(), row[::2], row[1::2], strict=True):
-            is_exact = total <= MOST_RANKED and not (name == "mapsets" and way is Way.NEWEST)
+            is_exact = all(one.is_whole for one in found) and total <= MOST_RANKED
+            is_exact &= not (name == "mapsets" and way is Way.NEWEST)
             hits = [_shown(group, hit, words) for hit in orjson.loads(items)]
             groups[name] = _group(hits, total, is_exact=is_exact)
         return groups
@@ -100,14 +112,6 @@ class SearchService:
             tables.append(table)
             columns += _columns(group, table, wanted, limit)
         return peewee.Select(columns=columns).with_cte(*tables)
-
-
-async def meanings_of(terms: Terms) -> tuple[Meaning, ...]:
-    """Look up by which words records are found; there are none where no word says anything."""
-    if not terms.words:
-        return ()
-    rows = await database.aio_execute_sql(MEANINGS, terms.parameters, fetchall)
-    return meanings(rows)
 
 
 async def answer_of(
@@ -128,7 +132,7 @@ def _built(build: Callable[..., Any], *arguments: Hashable) -> Statement:
 def _rows(group: Group, source: Any, visible: Any, wanted: Wanted, way: Way) -> Any:
     if way is Way.NEWEST:
         return newest_matching(source, visible, wanted, group.read, group.order, WINDOW)
-    rows = matching(source, visible, wanted, group.read)
+    rows = matching(source, visible, wanted, group.read, is_indexed=group.is_indexed)
     return rows if way is Way.ANY else rows.order_by(*group.order(source))
 
 
@@ -145,6 +149,9 @@ def _columns(group: Group, table: Any, wanted: Wanted, limit: int) -> list[Any]:
 
 def _group(items: list[dict[str, Any]], total: int, *, is_exact: bool) -> dict[str, Any]:
     return {"items": items, "total": min(total, MOST_RANKED), "total_is_exact": is_exact}
+
+
+_NOTHING: dict[str, Any] = {name: _group([], 0, is_exact=True) for name in GROUPS}
 
 
 def _shown(group: Group, hit: dict[str, Any], words: frozenset[str]) -> dict[str, Any]:

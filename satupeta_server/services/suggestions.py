@@ -12,20 +12,24 @@ from satupeta_server.queries.matching import (
     Wanted,
     are_common,
     begins_with,
+    is_among,
     matching,
     newest_matching,
     relevance,
     split,
     wanted_words,
 )
-from satupeta_server.queries.vocabulary import WORD, Meaning, read_terms
+from satupeta_server.queries.vocabulary import WORD, Meaning, Terms, read_terms
 from satupeta_server.representations.base import array_text, json_object
 from satupeta_server.representations.search import GROUPS, KINDS
 from satupeta_server.security.callers import Caller
+from satupeta_server.services.meanings import ForgivingService, meanings_of
 from satupeta_server.services.records import ReadService
-from satupeta_server.services.search import answer_of, meanings_of
+from satupeta_server.services.search import answer_of
 from satupeta_server.statements import Slot
 
+_ALTERNATIVES = 100
+"""Words that may stand for one that is searched: a few are enough to suggest some."""
 _SAMPLE = 30
 """Matches of a table among which names and words are looked for."""
 _WINDOW = 300
@@ -39,6 +43,7 @@ class SuggestionService:
 
     def __init__(self, services: Mapping[str, ReadService]) -> None:
         self.services = services
+        self._forgiving = ForgivingService(services)
 
     async def suggest(self, text: str, limit: int) -> dict[str, Any]:
         """Give names that begin with a text, then names with its words, then its last word.
@@ -50,12 +55,20 @@ class SuggestionService:
             return {"items": []}
         items = _distinct(await self._beginning(text, limit))
         if len(items) < limit:
-            found = await meanings_of(terms)
-            if all(meaning.words for meaning in found):
-                names, words = await self._containing(found, limit)
-                completed = _completions(text, found[-1], words) if terms.is_open else ()
-                items = _distinct([*items, *names, *completed])
+            found: Sequence[Meaning] | None = await meanings_of(terms, _ALTERNATIVES)
+            while found:
+                more = await self._suggested(text, terms, found, limit)
+                items = _distinct([*items, *more])
+                found = await self._forgiving.meant(Caller(), found) if not items else None
         return {"items": items[:limit]}
+
+    async def _suggested(
+        self, text: str, terms: Terms, found: Sequence[Meaning], limit: int
+    ) -> Iterable[Suggestion]:
+        if not all(meaning.words for meaning in found):
+            return ()
+        names, words = await self._containing(found, limit)
+        return [*names, *(_completions(text, found[-1], words) if terms.is_open else ())]
 
     async def _beginning(self, text: str, limit: int) -> Iterator[Suggestion]:
         beginning = " ".join(text.split()) + (" " if text[-1].isspace() else "")
@@ -97,7 +110,7 @@ class SuggestionService:
         visible = self._visible(name, source)
         if name == "mapsets" and is_common:
             return newest_matching(source, visible, wanted, group.read, group.order, _WINDOW)
-        return matching(source, visible, wanted, group.read)
+        return matching(source, visible, wanted, group.read, is_indexed=group.is_indexed)
 
     def _visible(self, name: str, source: Any) -> Any:
         return self.services[name].visible(Caller(), source)
@@ -111,8 +124,8 @@ def _words(table: Any, wanted: Any) -> Any:
     """Those of some words that stand in a table's rows."""
     word = fn.unnest(split(table.c.search_text)).alias("word")
     rows = peewee.Select([table], [word]).alias("standing")
-    is_wanted = peewee.Expression(fn.string_to_array(rows.c.word, SQL("' '")), "&&", wanted)
-    return fn.array(peewee.Select([rows], [rows.c.word]).where(is_wanted).distinct())
+    standing = peewee.Select([rows], [rows.c.word]).distinct()
+    return fn.array(standing.where(is_among(rows.c.word, wanted)))
 
 
 def _mixed(row: Sequence[str]) -> Iterator[Suggestion]:

@@ -39,9 +39,7 @@ ORDER BY asked.place""",
     [MOST_WORDS + 1, LONGEST_SEARCH, MOST_WORDS + 1, Slot("search")],
 )
 # What PostgreSQL itself knows of the most common words, since it last analysed the mapsets.
-_FREQUENCIES = """SELECT tablename::text, common.word, common.frequency FROM pg_stats,
-    unnest(most_common_elems::text::text[], most_common_elem_freqs) AS common (word, frequency)
-WHERE tablename IN ('mapsets_search_words', 'mapsets_name_words') AND attname = 'words_of'"""
+_FREQUENCIES = "SELECT index_name, word, frequency FROM common_words()"
 
 
 class Vocabulary:

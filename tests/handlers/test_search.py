@@ -241,26 +241,63 @@ async def test_everybody_finds_what_the_lists_show_them(api: Api) -> None:
 
 
 async def test_words_of_what_is_hidden_are_not_suggested(api: Api) -> None:
+    before = await suggested(api, "sangk")
     await api.make_mapset(name="Konsep", description="Sangkuriang")
     await api.make_public_mapset(
         name="Rahasia",
         description="Sangkutannya.",
         classification_id=api.world.classifications["secret"],
     )
-    assert await suggested(api, "sangk") == []
+    assert await suggested(api, "sangk") == before
     await api.make_public_mapset(name="Terbuka", description="Sangkakala")
     assert await suggested(api, "sangk", user="pengelola") == [("word", "sangkakala")]
 
 
 async def test_what_is_deleted_is_neither_found_nor_suggested(api: Api) -> None:
+    before = await search(api, "hilang"), await suggested(api, "hilang")
     mapset = await api.make_public_mapset(name="Hilang Selamanya", description="Tanpa uraian.")
     article = await make(api, "/news", "Hilang kabar")
     assert len(await suggested(api, "hilang")) == 2
     await api.delete(f"/mapsets/{mapset['id']}", user="walidata")
     await api.delete(f"/news/{article['id']}", user="walidata")
-    assert await suggested(api, "hilang") == []
-    answer = await search(api, "hilang", user="administrator")
-    assert all(answer[group]["items"] == [] for group in GROUPS)
+    assert (await search(api, "hilang"), await suggested(api, "hilang")) == before
+    assert await search(api, "hilang", user="administrator") == before[0]
+
+
+async def test_a_beginning_finds_all_words_that_begin_so(api: Api) -> None:
+    for page in range(3):
+        words = " ".join(f"karang{number}" for number in range(60 * page, 60 * page + 60))
+        await make(api, "/news", f"Daftar {page}", description=words)
+    await api.make_public_mapset(name="Karanganyarpanjang", description="Tanpa uraian.")
+    assert await found(api, "mapsets", "karang") == ["Karanganyarpanjang"]
+    answer = await search(api, "karang")
+    assert (answer["news"]["total"], answer["news"]["total_is_exact"]) == (3, True)
+
+
+async def test_who_finds_not_all_words_says_that_there_may_be_more(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services_search, "MOST_ALTERNATIVES", 2)
+    for name in ("Karang", "Karanga", "Karangan"):
+        await make(api, "/categories", name)
+    hits = (await search(api, "karan"))["categories"]
+    assert (hits["total"], hits["total_is_exact"]) == (2, False)
+    assert (await search(api, "karanga "))["categories"]["total_is_exact"]
+
+
+async def test_words_of_what_is_hidden_neither_help_nor_hinder_a_search(api: Api) -> None:
+    await api.make_public_mapset(name="Sebaran sekolah", description="Pendidikan")
+    expected = await search(api, "seklah")
+    assert [hit["name"] for hit in expected["mapsets"]["items"]] == ["Sebaran sekolah"]
+    suggestions = await suggested(api, "seklah")
+    assert suggestions != []
+    await api.make_mapset(name="Konsep seklah", description="Uraian sekolaah")
+    deleted = await make(api, "/news", "Kabar seklah")
+    await api.delete(f"/news/{deleted['id']}", user="walidata")
+    assert await search(api, "seklah") == expected
+    assert await suggested(api, "seklah") == suggestions
+    own = await search(api, "seklah", user="pengelola")
+    assert [hit["name"] for hit in own["mapsets"]["items"]] == ["Konsep seklah"]
 
 
 async def test_a_changed_name_is_found_by_its_new_words(api: Api) -> None:

@@ -10,6 +10,8 @@ from satupeta_server import database
 from satupeta_server.queries.listing import LONGEST_SEARCH
 from satupeta_server.services.vocabulary import Vocabulary
 from satupeta_server.settings import Settings
+from tests.conftest import Api, execute, with_two_roles
+from tests.test_jobs import rows
 
 LONGEST_PIECE = 600
 SIGNS = "aB\u00e9\u0301\u00bd\u0130\u00df\ufb03\u33ae\u00a0\u2003\u3000\U00020000%_\\'"
@@ -42,6 +44,19 @@ def test_each_word_of_a_search_stands_in_a_word_of_the_text(settings: Settings) 
 
     with database.database.allow_sync():
         check()
+
+
+async def test_a_role_that_owns_nothing_knows_which_words_are_common(
+    api: Api, settings: Settings, api_role: str
+) -> None:
+    for _ in range(2):
+        await api.make_public_mapset(name="Peta tematik")
+    two = with_two_roles(settings, api_role)
+    execute(two.owner(), "ANALYZE mapsets")
+    assert two.database_url is not None
+    address = two.database_url.get_secret_value()
+    words = "SELECT word FROM common_words() WHERE index_name = 'mapsets_search_words'"
+    assert ("tematik",) in rows(address, words)
 
 
 def test_a_common_word_is_looked_up_beside_a_rare_one_only() -> None:

@@ -1,0 +1,1 @@
+DROP FUNCTION common_words();
