@@ -110,15 +110,33 @@ def _step(backend: Any, migration: Any, direction: str, note: Callable[..., None
     yoyo notes it in another one: who is killed between the two finds the tables changed and the
     migration pending, and can go neither forth nor back.
     """
+    backend.ensure_internal_schema_updated()
+    migration.load()
     try:
-        backend.ensure_internal_schema_updated()
-        with backend.transaction():
+        with backend.transaction(), _patient(backend, is_needed=not migration.use_transactions):
             migration.process_steps(backend, direction)
             note(migration, log=False)
             backend.log_migration(migration, direction)
     except psycopg2.Error as error:
         reason = str(error).strip().splitlines()[0]
-        raise StartError(f"A migration failed and was rolled back: {reason}.") from error
+        what = "and was rolled back" if migration.use_transactions else "on its way"
+        raise StartError(f"A migration failed {what}: {reason}.") from error
+
+
+@contextlib.contextmanager
+def _patient(backend: Any, *, is_needed: bool) -> Iterator[None]:
+    """Let an index that is made beside all others wait for their transactions: nobody waits for it.
+
+    One that gives up would leave an index that is not valid.
+    """
+    if not is_needed:
+        yield
+        return
+    backend.execute("SET lock_timeout = 0")
+    try:
+        yield
+    finally:
+        backend.execute(f"SET lock_timeout = {LOCK_MILLISECONDS}")
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -19,7 +19,8 @@ __all__ = ["empty"]
 PATHS = [
     path for path in sorted(migration_files.MIGRATIONS.glob("*.sql")) if "rollback" not in path.name
 ]
-FIRST = """CREATE TABLE lakes (id integer PRIMARY KEY, name text, area integer);
+FIRST = """CREATE TABLE lakes (id integer PRIMARY KEY, name text, area integer,
+    kind text NOT NULL DEFAULT 'natural', note text DEFAULT '');
 CREATE FUNCTION size_of(lake integer) RETURNS integer LANGUAGE sql AS 'SELECT 1';
 INSERT INTO lakes SELECT number, 'Danau ' || number, number FROM generate_series(1, 100) AS number;
 """
@@ -35,6 +36,13 @@ BAD = {
     "ALTER TABLE lakes ADD COLUMN at timestamptz DEFAULT clock_timestamp();": "lakes: the whole",
     "ALTER TABLE lakes ADD CONSTRAINT wide CHECK (area > 0);": "wide: a new rule reads the whole",
     "ALTER TABLE lakes ADD COLUMN x text; CREATE INDEX ON lakes (area);": "lakes: readers wait",
+    "ALTER TABLE lakes ADD CONSTRAINT named UNIQUE (name);": "named: readers wait while its index",
+    "CREATE UNIQUE INDEX named ON lakes (name);": "named: the old version may write the same",
+    "DELETE FROM lakes; ALTER TABLE lakes ADD COLUMN x integer NOT NULL;": "lakes.x: the old",
+    "ALTER TABLE lakes ALTER COLUMN kind DROP DEFAULT;": "lakes.kind: the old version writes rows",
+    "ALTER TABLE lakes ALTER COLUMN note DROP DEFAULT;": "lakes.note: the old version knows its",
+    "WITH large AS (SELECT 1) UPDATE lakes SET area = 1;": "lakes: a table that is in use",
+    "-- transactional: false\nCREATE INDEX CONCURRENTLY a ON lakes (area);": "a: what a failure",
     "UPDATE lakes SET area = 1;": "lakes: a table that is in use is changed in one statement",
 }
 GOOD = (
@@ -43,7 +51,9 @@ GOOD = (
     "CREATE INDEX lakes_area ON lakes (area); ALTER TABLE lakes ADD COLUMN depth integer;",
     "ALTER TABLE lakes ADD CONSTRAINT wide CHECK (area > 0) NOT VALID;",
     "-- contract: lakes.area: no version since 1.3.0 reads it\nALTER TABLE lakes DROP COLUMN area;",
-    "-- transactional: false\nCREATE INDEX CONCURRENTLY lakes_area ON lakes (area);",
+    "-- transactional: false\nDROP INDEX CONCURRENTLY IF EXISTS lakes_area;\n"
+    "CREATE INDEX CONCURRENTLY lakes_area ON lakes (area);",
+    "CREATE TABLE rivers (id integer PRIMARY KEY, name text NOT NULL UNIQUE);",
 )
 
 
@@ -78,18 +88,28 @@ def holding(address: str, statement: str) -> Iterator[None]:
         yield
 
 
-def test_a_migration_that_waits_for_a_reader_makes_no_other_reader_wait(
-    empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def add(empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts one more migration behind those that are applied; locks are not waited for long."""
     migrating.upgrade(empty)
     folder = tmp_path / "migrations"
     shutil.copytree(migration_files.MIGRATIONS, folder)
     last = migration_files.migration_names()[-1]
-    change = f"-- depends: {last}\n\nALTER TABLE mapsets ADD COLUMN probe text;\n"
-    (folder / "9999.probe.sql").write_text(change, encoding="utf-8")
     monkeypatch.setattr(migration_files, "MIGRATIONS", folder)
     monkeypatch.setattr(migrating, "LOCK_MILLISECONDS", 300)
     monkeypatch.setattr(migrating, "PAUSE_SECONDS", 0.2)
+
+    def add(change: str) -> None:
+        path = folder / "9999.probe.sql"
+        path.write_text(f"-- depends: {last}\n{change}\n", encoding="utf-8")
+
+    return add
+
+
+def test_a_migration_that_waits_for_a_reader_makes_no_other_reader_wait(
+    empty: str, add: Callable[[str], None]
+) -> None:
+    add("ALTER TABLE mapsets ADD COLUMN probe text;")
     said: list[str] = []
     applied: list[str] = []
     upgrading = threading.Thread(
@@ -105,3 +125,28 @@ def test_a_migration_that_waits_for_a_reader_makes_no_other_reader_wait(
     upgrading.join(20)
     assert applied == ["9999.probe"]
     assert any("is in use" in one for one in said)
+
+
+def test_an_index_beside_all_others_waits_for_their_transactions(
+    empty: str, add: Callable[[str], None]
+) -> None:
+    add(
+        "-- transactional: false\n\nDROP INDEX CONCURRENTLY IF EXISTS probe;\n"
+        "CREATE INDEX CONCURRENTLY probe ON mapsets (scale);"
+    )
+    # As a process leaves it that is killed in the middle.
+    with closing(psycopg2.connect(empty)) as connection:
+        connection.autocommit = True
+        connection.cursor().execute("CREATE INDEX probe ON mapsets (name)")
+    applied: list[str] = []
+    upgrading = threading.Thread(target=lambda: applied.extend(migrating.upgrade(empty)))
+    with holding(empty, "SELECT FROM mapsets"):
+        upgrading.start()
+        upgrading.join(1.5)
+        assert upgrading.is_alive()
+    upgrading.join(20)
+    assert applied == ["9999.probe"]
+    with closing(psycopg2.connect(empty)) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'probe'::regclass")
+        assert cursor.fetchall() == [(True,)]

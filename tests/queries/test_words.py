@@ -52,7 +52,9 @@ async def test_a_role_that_owns_nothing_knows_which_words_are_common(
     for _ in range(2):
         await api.make_public_mapset(name="Peta tematik")
     two = with_two_roles(settings, api_role)
-    execute(two.owner(), "ANALYZE mapsets")
+    owner = settings.database_url
+    assert owner is not None
+    execute(owner.get_secret_value(), "ANALYZE mapsets")
     assert two.database_url is not None
     address = two.database_url.get_secret_value()
     words = "SELECT word FROM common_words() WHERE index_name = 'mapsets_search_words'"
