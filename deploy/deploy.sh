@@ -79,7 +79,12 @@ server_image() { "$engine" inspect --format '{{.Image}}' "satupeta-$1" 2>/dev/nu
 server_remove() { "$engine" rm --force --volumes "satupeta-$1" >/dev/null 2>&1 || true; }
 
 # Migrations are such that the old version goes on working on them (docs/deployment.md).
-server_migrate() { server_run_as_owner --rm --tmpfs /tmp "satupeta:$version" satupeta db upgrade; }
+# Reference data and bucket that are there already stay as they are.
+server_migrate() {
+    server_run_as_owner --rm --tmpfs /tmp "satupeta:$version" satupeta db upgrade
+    server_run --rm --tmpfs /tmp "satupeta:$version" satupeta db seed
+    server_run --rm --tmpfs /tmp "satupeta:$version" satupeta bucket create
+}
 
 server_start() {
     local port listen

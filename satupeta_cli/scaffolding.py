@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 
 from satupeta_server.errors import InputError
+from satupeta_server.models.base import BaseModel
 
 TEMPLATES = Path(__file__).resolve().parent / "scaffold"
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -84,7 +85,7 @@ class Resource:
             "Class": "".join(word.capitalize() for word in self.singular.split("_")),
             "CONSTANT": self.singular.upper(),
             "CONSTANTS": self.plural.upper(),
-            "sql_columns": "".join(_pairs(kinds, "    {name} {one.sql},\n")),
+            "sql_columns": "".join(_pairs(kinds, '    "{name}" {one.sql},\n')),
             "model_columns": "".join(
                 f"    {name} = peewee.{one.model}({defaults[name]})\n"
                 for name, one in kinds.items()
@@ -116,6 +117,8 @@ def read_resource(plural: str, singular: str | None, fields: str) -> Resource:
     for part in filter(None, fields.split(",")):
         name, _, kind = part.strip().partition(":")
         _check_name(name)
+        if hasattr(BaseModel, name) and name not in _OF_ALL:
+            raise InputError(f"{name!r} means something else in every model.")
         if kind not in KINDS:
             raise InputError(f"{name}: the kind {kind!r} is none of {', '.join(KINDS)}.")
         if name in found or name in _OF_ALL:

@@ -9,7 +9,10 @@ import contextlib
 import datetime
 import functools
 import logging
+import os
 import signal
+import threading
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -50,6 +53,9 @@ FIRST_PAUSE_SECONDS = 10
 HEARTBEAT_SECONDS = 10
 STALLED_SECONDS = 30
 """Who has not told for so long that it lives is dead, and its jobs are another one's."""
+STUCK_SECONDS = 60.0
+"""A worker that has done nothing at all for so long hangs, and ends itself to be started anew."""
+STUCK_EXIT_CODE = 70
 PAUSE_SECONDS = 2
 """Before the worker tries again what it cannot do without: the database, its tables."""
 _CATCH_UP_SECONDS = 24 * 3600
@@ -237,6 +243,7 @@ async def _run(settings: Settings, tasks: Mapping[str, Task]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    threading.Thread(target=_watch, args=(loop,), daemon=True).start()
     async with working(settings) as work:
         register(work, tasks)
         keeping = spawn(_keep(work, stop))
@@ -247,6 +254,19 @@ async def _run(settings: Settings, tasks: Mapping[str, Task]) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await keeping
     logger.info("the worker has ended")
+
+
+def _watch(loop: asyncio.AbstractEventLoop) -> None:
+    """End the process once its loop hangs; its jobs are then put back, as those of a dead one."""
+    while True:
+        is_alive = threading.Event()
+        with contextlib.suppress(RuntimeError):
+            # Of a loop that is closed by now, as the process ends.
+            loop.call_soon_threadsafe(is_alive.set)
+        if not is_alive.wait(STUCK_SECONDS) and not loop.is_closed():
+            logger.critical("the worker hangs, and ends; whoever keeps it starts it anew")
+            os._exit(STUCK_EXIT_CODE)
+        time.sleep(STUCK_SECONDS / 10)
 
 
 @contextlib.asynccontextmanager

@@ -26,7 +26,7 @@ _PROGRAM = """
 import asyncio, pathlib, sys, time
 from satupeta_server.logs import configure_logging
 from satupeta_server.settings import load_settings
-from satupeta_server.worker import Task, run
+from satupeta_server import worker
 
 folder = pathlib.Path(sys.argv[1])
 
@@ -37,9 +37,13 @@ async def mark(_work, *, name, seconds=0):
     with (folder / name).open("a") as file:
         file.write("x")
 
+async def hang(_work, **_arguments):
+    time.sleep(60)
+
 settings = load_settings(env_file=None)
 configure_logging(settings)
-run(settings, {"mark": Task(mark)})
+worker.STUCK_SECONDS = float(sys.argv[2])
+worker.run(settings, {"mark": worker.Task(mark), "hang": worker.Task(hang)})
 """
 
 
@@ -53,10 +57,12 @@ def found(settings: Settings, where: str = "") -> list[Any]:
 
 
 @contextmanager
-def running(settings: Settings, folder: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A worker that knows one task: it leaves a mark for each time that it began and ended."""
+def running(
+    settings: Settings, folder: Path, stuck_seconds: float = worker.STUCK_SECONDS
+) -> Iterator["subprocess.Popen[str]"]:
+    """A worker that knows two tasks: one leaves a mark each time that it began and ended."""
     with subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(folder)],
+        [sys.executable, "-c", _PROGRAM, str(folder), str(stuck_seconds)],
         env=parent_environment(settings) | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
@@ -224,6 +230,17 @@ def test_a_job_whose_worker_is_killed_is_done_by_another(
     assert times(tmp_path, "killed.begun") == 2
 
 
+def test_a_worker_that_hangs_ends_itself(settings: Settings, tmp_path: Path) -> None:
+    with running(settings, tmp_path, stuck_seconds=3) as process:
+        put(settings, "first")
+        wait_until(lambda: times(tmp_path, "first") == 1, 30)
+        put(settings, "", task="hang")
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == worker.STUCK_EXIT_CODE
+    assert "the worker hangs" in said
+    assert found(settings)[-1] == ("hang", "doing", 0)
+
+
 def test_two_workers_do_each_job_once(settings: Settings, tmp_path: Path) -> None:
     for number in range(200):
         put(settings, f"job-{number}")
@@ -259,9 +276,10 @@ def test_a_worker_waits_for_migrations_that_are_pending(settings: Settings, tmp_
         wait_until(lambda: times(tmp_path, "then") == 1, 30)
 
 
-def put(settings: Settings, name: str, seconds: float = 0) -> None:
+def put(settings: Settings, name: str, seconds: float = 0, task: str = "mark") -> None:
+    given = f"jsonb_build_object('name', '{name}', 'seconds', {seconds})"
     execute(
         address(settings),
-        "INSERT INTO procrastinate_jobs (queue_name, task_name, args) VALUES ('default', 'mark', "
-        f"jsonb_build_object('name', '{name}', 'seconds', {seconds}))",
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, args) "
+        f"VALUES ('default', '{task}', {given})",
     )

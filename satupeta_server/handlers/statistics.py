@@ -96,15 +96,15 @@ class StatisticsPageHandler(PageHandler):
         self.add_header("Vary", "Accept-Language")
         self.write_page(
             "statistics.html",
-            parts={"parts": "".join(_sections(figures, words))},
+            parts={"parts": "".join(_sections(figures, self.language))},
             language=self.language,
             project_name=self.services.settings.project_name,
-            number=figures["total"],
-            decisions_number=figures["verification"]["decisions"],
-            median_number=_hours(figures["verification"]["median_hours"]),
-            p90_number=_hours(figures["verification"]["p90_hours"]),
-            views_number=figures["hits"]["views"],
-            downloads_number=figures["hits"]["downloads"],
+            number=_written(figures["total"], self.language),
+            decisions_number=_written(figures["verification"]["decisions"], self.language),
+            median_number=_written(figures["verification"]["median_hours"], self.language),
+            p90_number=_written(figures["verification"]["p90_hours"], self.language),
+            views_number=_written(figures["hits"]["views"], self.language),
+            downloads_number=_written(figures["hits"]["downloads"], self.language),
             **{name: words[name] for name in _TITLES},
         )
 
@@ -155,16 +155,17 @@ def _as_csv(figures: dict[str, Any]) -> str:
     return written.getvalue()
 
 
-def _sections(figures: dict[str, Any], words: dict[str, str]) -> Iterator[str]:
+def _sections(figures: dict[str, Any], language: Language) -> Iterator[str]:
     for name in _PARTS:
-        yield _section(name, figures[f"by_{name}"], words)
+        yield _section(name, figures[f"by_{name}"], language)
     for name, found in (("most_viewed", "by_hits"), ("viewed_by", "hits_by_organization")):
-        yield _section(name, [{**one, "count": one["views"]} for one in figures[found]], words)
+        yield _section(name, [{**one, "count": one["views"]} for one in figures[found]], language)
 
 
-def _section(name: str, found: list[dict[str, Any]], words: dict[str, str]) -> str:
+def _section(name: str, found: list[dict[str, Any]], language: Language) -> str:
     """A part as a table, in which bars show the shares."""
-    rows = "".join(_rows(found, words))
+    words = _WORDS[language]
+    rows = "".join(_rows(found, language))
     title = html.escape(words[name])
     if not rows:
         return f"<section><h2>{title}</h2><p>{html.escape(words['none'])}</p></section>"
@@ -175,7 +176,8 @@ def _section(name: str, found: list[dict[str, Any]], words: dict[str, str]) -> s
     )
 
 
-def _rows(found: list[dict[str, Any]], words: dict[str, str]) -> Iterator[str]:
+def _rows(found: list[dict[str, Any]], language: Language) -> Iterator[str]:
+    words = _WORDS[language]
     most = max((one["count"] for one in found), default=1)
     # Of months the newest are of use, of the others the largest.
     is_by_month = bool(found) and str(found[0].get("value", ""))[:1].isdigit()
@@ -185,9 +187,13 @@ def _rows(found: list[dict[str, Any]], words: dict[str, str]) -> Iterator[str]:
         count = one["count"]
         yield (
             f'<tr><th scope="row">{name}</th><td><meter min="0" max="{most}" value="{count}">'
-            f"{count}</meter></td><td>{count:,}</td></tr>"
+            f"{count}</meter></td><td>{_written(count, language)}</td></tr>"
         )
 
 
-def _hours(value: float | None) -> str:
-    return "–" if value is None else f"{value:g}"
+def _written(value: float | None, language: Language) -> str:
+    """A number as readers of the language write it; hours with one decimal."""
+    if value is None:
+        return "–"
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+    return text.translate({ord(","): ".", ord("."): ","}) if language == "id" else text

@@ -18,7 +18,7 @@ from tests.running import ROOT
 LEFT_OUT = shutil.ignore_patterns(
     ".venv", ".git", "var", "build", "*.egg-info", ".*cache", ".hypo*"
 )
-FIELDS = "note:text,size:number,is_new:boolean,due:day"
+FIELDS = "note:text,order:number,is_new:boolean,end:day"
 
 
 @pytest.fixture
@@ -97,6 +97,7 @@ def test_a_resource_passes_types_and_every_test_that_lists_resources(copy: Path)
         (("fish",), "give --singular"),
         (("categories",), "there already"),
         (("items", "--fields", "size:big"), "the kind 'big' is none of"),
+        (("items", "--fields", "update:text"), "'update' means something else"),
         (("items", "--fields", "created_by:text"), "every record has it"),
         (("items", "--fields", "a:text,a:text"), "named twice"),
     ],

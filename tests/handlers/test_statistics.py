@@ -11,6 +11,7 @@ import pytest
 
 from satupeta_server import database
 from satupeta_server.errors import UnavailableError
+from satupeta_server.handlers import statistics
 from satupeta_server.observing import Finished
 from satupeta_server.services.hits import ROUTE, Hits
 from tests.conftest import Api, execute
@@ -162,6 +163,9 @@ async def test_the_page_is_in_the_readers_language_and_escapes_names(api: Api) -
     assert name not in text
     assert "&lt;script&gt;" in text
     assert re.search(r'<meter min="0" max="1" value="1">1</meter>', text)
+    assert statistics._written(12345, "id") == "12.345"
+    assert statistics._written(1234.56, "id") == "1.234,6"
+    assert statistics._written(1234.56, "en") == "1,234.6"
     english = await api.get(
         "/statistics/page", user="administrator", headers={"Accept-Language": "en"}
     )
