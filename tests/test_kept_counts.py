@@ -159,6 +159,50 @@ async def test_what_no_kept_count_needs_is_forgotten_and_nothing_more(
     assert await answers(mapsets) == await counted_anew(mapsets)
 
 
+async def test_counts_of_years_are_those_of_the_time_zone(
+    mapsets: MapsetService, settings: Settings
+) -> None:
+    with connected(settings) as cursor:
+        cursor.execute("UPDATE mapsets SET temporal_end = NULL, temporal_start = '2024-12-31 20:00Z'")
+    asked = mapsets.resource.listing.read({"facets": ["year"]})
+    there = settings.model_copy(update={"timezone": "UTC"})
+    for one, year in ((settings, 2025), (there, 2024)):
+        await database.database.aio_close()
+        database.connect(one)
+        for _ in range(2):
+            page = await MapsetService(one).list(Caller(), asked)
+            (found,) = orjson.loads(page.members["facets"])["year"]
+            assert found["value"] == year
+            await asyncio.gather(*tasks._running)
+
+
+async def test_a_count_that_is_used_is_not_the_one_that_goes(
+    mapsets: MapsetService, settings: Settings
+) -> None:
+    asked = mapsets.resource.listing.read({})
+    with connected(settings) as cursor:
+        await mapsets.list(Caller(), asked)
+        await asyncio.gather(*tasks._running)
+        cursor.execute("UPDATE kept_counts SET kept_at = now() - interval '1 hour'")
+        await mapsets.list(Caller(), asked)
+        await asyncio.gather(*tasks._running)
+        cursor.execute(
+            "SELECT count(*) FROM kept_counts WHERE kept_at < now() - interval '1 minute'"
+        )
+        assert cursor.fetchone() == (0,)
+
+
+async def test_changes_of_a_small_catalogue_do_not_pile_up(
+    mapsets: MapsetService, settings: Settings
+) -> None:
+    with connected(settings) as cursor:
+        cursor.execute(f"UPDATE mapsets SET is_active = NOT is_active WHERE id IN ({SOME})")
+        cursor.execute("DELETE FROM kept_counts")
+        await kept_counts.tidy()
+        cursor.execute("SELECT count(*) FROM mapset_changes")
+        assert cursor.fetchone() == (0,)
+
+
 async def test_after_much_has_changed_all_is_counted_anew(
     mapsets: MapsetService, settings: Settings
 ) -> None:

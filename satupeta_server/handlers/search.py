@@ -2,6 +2,7 @@
 
 from satupeta_server.errors import InvalidError, invalid
 from satupeta_server.handlers.base import BaseHandler
+from satupeta_server.handlers.waiting import in_turn
 from satupeta_server.queries.values import ValueProblem, parse_integer
 from satupeta_server.queries.vocabulary import read_terms
 
@@ -27,6 +28,7 @@ class _AskedHandler(BaseHandler):
 class SearchHandler(_AskedHandler):
     """``/search``."""
 
+    @in_turn
     async def get(self) -> None:
         """Answer the best hits of each kind."""
         terms, limit = read_terms(self.last("q")), self.limit(DEFAULT_HITS, MOST_HITS)
@@ -36,6 +38,7 @@ class SearchHandler(_AskedHandler):
 class SuggestHandler(_AskedHandler):
     """``/search/suggest``."""
 
+    @in_turn
     async def get(self) -> None:
         """Answer what the text may become."""
         limit = self.limit(DEFAULT_SUGGESTIONS, MOST_SUGGESTIONS)

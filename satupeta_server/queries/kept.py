@@ -15,13 +15,15 @@ from satupeta_server.statements import Slot, parameter
 
 REFRESHED_AFTER = 1000
 """Transactions after which a kept count is written anew, so that few changes are to be added."""
+USED_MINUTES = 15
+"""After so long one that is used is written anew, too: those go first that nobody asks for."""
 
 
 def kept_count(name: str, changes: Any) -> Any:
     """The kept counts under the key in the slot of this name, as a table of that name."""
     kept, change = KeptCount.alias(), changes.alias()
     begun_anew = change.select(SQL("1")).where((change.sign == 0) & since(change, kept.snapshot))
-    query = kept.select(kept.counts, kept.snapshot).where(
+    query = kept.select(kept.counts, kept.snapshot, kept.kept_at).where(
         (kept.key == parameter(Slot(name))) & ~fn.EXISTS(begun_anew)
     )
     return query.cte(name, materialized=True)
@@ -43,6 +45,7 @@ def is_to_be_kept(kept: Any) -> Any:
     is_old = SQL(
         "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
         f" - pg_snapshot_xmin(snapshot)::text::bigint > {REFRESHED_AFTER}"
+        f" OR kept_at < now() - interval '{USED_MINUTES} minutes'"
     )
     old = fn.coalesce(peewee.Select([kept], [is_old]), SQL("true"))
     return SQL("NOT pg_is_in_recovery()") & old

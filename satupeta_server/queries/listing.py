@@ -326,9 +326,12 @@ def _relevance(words: Sequence[Word], *, is_descending: bool) -> tuple[Tier, ...
     def every(source: Any) -> Any:
         return all_of([word.in_name(source) for word in words])
 
+    # An index reads all rows of each word that may stand there without the others.
+    by_index = not any(word.is_common_in_names for word in words)
+
     def some(source: Any) -> Any:
         held, missed = (
-            [word.in_name(source) for word in words],
+            [word.in_name(source, by_index=by_index) for word in words],
             [word.not_in_name(source) for word in words],
         )
         return any_of(held) & any_of(missed)

@@ -73,6 +73,7 @@ def _word(word: Word, values: _Values) -> Word:
         values.slot(word.producers) if word.producers else None,
         word.is_rare and not word.producers,
         word.is_rare_in_names,
+        word.is_common_in_names,
     )
 
 

@@ -27,6 +27,8 @@ class Word:
     is_rare: bool = False
     """Whether so few rows hold it that finding and ordering all of them is quickest."""
     is_rare_in_names: bool = False
+    is_common_in_names: bool = False
+    """Whether so many names hold it that by it alone a page is found sooner without the index."""
 
     def condition(self, source: Any) -> Any:
         """That a row of a table that can be searched holds the word."""
@@ -36,9 +38,9 @@ class Word:
         among = SQL("= ANY(%s::text[]::uuid[])", (self.producers,))
         return NodeList((source.producer_id, among)) | held
 
-    def in_name(self, source: Any) -> Any:
+    def in_name(self, source: Any, *, by_index: bool = True) -> Any:
         """That the name of a row holds the word."""
-        return self._stands_in(fn.plain_text(source.name), self.name_words)
+        return self._stands_in(fn.plain_text(source.name), self.name_words if by_index else None)
 
     def not_in_name(self, source: Any) -> Any:
         """That it does not, for which no index helps."""

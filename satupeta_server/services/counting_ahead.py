@@ -7,13 +7,16 @@ import orjson
 from satupeta_server.queries.facets import Facet
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.cursor_pages import CursorService
-from satupeta_server.services.kept_counts import settled
+from satupeta_server.services.kept_counts import settled, tidy
 
 DEAR = 10_000
 """Rows from which on counting takes longer than looking up what is kept, by much."""
 
 COMMON = 0.05
 """Share of the rows from which on a word is counted ahead; there are a hundred of them or two."""
+
+BEGINNING = 3
+"""Letters of a common word after which a visitor stops for a moment, and the portal asks."""
 
 Parameters = dict[str, list[str]]
 
@@ -33,6 +36,8 @@ class CountingAhead:
         async for _ in self._asked():
             await settled()
             number += 1
+        # Where there are few mapsets nothing is worth keeping, and changes would only pile up.
+        await tidy()
         return number
 
     async def _asked(self) -> AsyncIterator[None]:
@@ -46,7 +51,8 @@ class CountingAhead:
             for value in _dear_values(facet, values[name]):
                 await self._ask({"facets": [every], "filter": [f"{facet.field}={value}"]})
                 yield
-        for word in await self._service.common_words(COMMON):
+        words = await self._service.common_words(COMMON)
+        for word in dict.fromkeys([*words, *(word[:BEGINNING] for word in words)]):
             await self._ask({"search": [word]})
             yield
 

@@ -79,8 +79,9 @@ class CursorService(RecordService):
         shape, values = shaped(listing, request, words, needed=request.offset + limit + 1)
         plan = (self._plan if shape.is_large else self._kept_plan)(caller.shape(), shape)
         values |= caller.values()
-        total_key = count_key(plan.total, values)
-        facet_keys = [count_key(one, values) for one in plan.facets]
+        zone = self.settings.timezone
+        total_key = count_key(plan.total, values, zone)
+        facet_keys = [count_key(one, values, zone) for one in plan.facets]
         values |= {"kept": total_key, "limit": limit, "offset": request.offset}
         values |= {_facets(number): key for number, key in enumerate(facet_keys)}
         values["facet_limit"] = self.settings.list_limit

@@ -32,7 +32,7 @@ WHERE pg_snapshot_xmin(%(snapshot)s::pg_snapshot) >= before
 ON CONFLICT (key) DO UPDATE
 SET counts = excluded.counts, snapshot = excluded.snapshot, kept_at = now()
 WHERE pg_snapshot_xmin(kept_counts.snapshot) <= pg_snapshot_xmin(excluded.snapshot)"""
-# The newest 5,000 are kept, and none from more than 20,000 transactions ago.
+# Those 5,000 are kept that were asked for last, and none from more than 20,000 transactions ago.
 _FORGET = """DELETE FROM kept_counts WHERE key IN (
     SELECT key FROM kept_counts ORDER BY kept_at DESC OFFSET 5000
 ) OR pg_snapshot_xmin(snapshot)::text::bigint
@@ -47,9 +47,9 @@ UPDATE mapset_changes_pruned SET before = needed.first FROM needed
 WHERE before < needed.first AND EXISTS (SELECT FROM pruned)"""
 
 
-def count_key(statement: Statement, values: Values) -> str:
-    """The key of a count: two with the same one count the same."""
-    asked = orjson.dumps([statement, statement.bound(values)], default=str)
+def count_key(statement: Statement, values: Values, timezone: str) -> str:
+    """The key of a count: two with the same one count the same; in which year depends on a zone."""
+    asked = orjson.dumps([statement, statement.bound(values), timezone], default=str)
     return hashlib.blake2b(asked, digest_size=16).hexdigest()
 
 
@@ -75,17 +75,22 @@ async def forget_other_cluster() -> None:
             await database.aio_execute_sql(statement)
 
 
+async def tidy(counts: Mapping[str, str] | None = None, snapshot: str = "") -> None:
+    """Keep counts, if any are given, and forget what is old and changes that no kept one needs."""
+    async with database.whole():
+        (is_free,) = await database.aio_execute_sql(_LOCK, (), fetchone)
+        if not is_free:
+            return
+        for key, text in (counts or {}).items():
+            values = {"key": key, "counts": text, "snapshot": snapshot}
+            await database.aio_execute_sql(_KEEP, values)
+        await database.aio_execute_sql(_FORGET)
+        await database.aio_execute_sql(_PRUNE)
+
+
 async def _keep(counts: Mapping[str, str], snapshot: str) -> None:
     try:
-        async with database.whole():
-            (is_free,) = await database.aio_execute_sql(_LOCK, (), fetchone)
-            if not is_free:
-                return
-            for key, text in counts.items():
-                values = {"key": key, "counts": text, "snapshot": snapshot}
-                await database.aio_execute_sql(_KEEP, values)
-            await database.aio_execute_sql(_FORGET)
-            await database.aio_execute_sql(_PRUNE)
+        await tidy(counts, snapshot)
     except AppError as error:
         # Whoever asked has the answer; the next one counts again.
         logger.debug("counts were not kept: %s", type(error).__name__)

@@ -14,6 +14,8 @@ MOST_WORDS = 100
 """Words in which a searched one may stand; beyond, reading the texts is quicker."""
 COMMON = 0.1
 """Share of the mapsets from which on reading their texts is quicker than the index of words."""
+COMMON_IN_NAMES = 0.01
+"""The same of their names, of which only a page is looked for and nothing is counted."""
 _FREQUENCIES_HOLD_SECONDS = 60.0
 
 # The index of the words is by trigrams: of a shorter one it would be read whole. Without accents a
@@ -26,14 +28,16 @@ _FOUND = Statement.of(
         WHERE strpos(known.word, asked.word) > 0 LIMIT %s
     ) WHEN length(asked.word) <= %s THEN ARRAY(
         SELECT known.word FROM search_words AS known
-        WHERE known.word LIKE '%%' || regexp_replace(asked.word, '([\\%%_])', '\\\1', 'g') || '%%'
+        WHERE known.word LIKE asked.pattern
         LIMIT %s
     ) END,
     ARRAY(SELECT id::text FROM organizations WHERE strpos(plain_text(name), asked.word) > 0)
 FROM (
-    SELECT word, min(place) AS place
+    SELECT word, min(place) AS place,
+        '%%' || regexp_replace(word, '([\\%%_])', '\\\1', 'g') || '%%' AS pattern
     FROM unnest(words_of(plain_text(%s::text))) WITH ORDINALITY AS said (word, place)
     WHERE word <> '' GROUP BY word
+    OFFSET 0
 ) AS asked
 ORDER BY asked.place""",
     [MOST_WORDS + 1, LONGEST_SEARCH, MOST_WORDS + 1, Slot("search")],
@@ -94,10 +98,11 @@ class Vocabulary:
                 Word(
                     text,
                     words if most < COMMON else None,
-                    words if min(names) < COMMON else None,
+                    words if min(names) < COMMON_IN_NAMES else None,
                     producers,
                     is_rare=in_texts == 0,
                     is_rare_in_names=in_names == 0,
+                    is_common_in_names=in_names >= COMMON_IN_NAMES,
                 )
             )
         return found

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on
 PAGES = {
     "/": "Sehat",
     "/docs": "/mapsets",
-    "/statistics/page": "Lama verifikasi",
+    "/statistics/page": "Time of verification",
     "/auth/password-reset/page": "Tautan ini tidak lengkap",
     "/auth/password-reset/page#a-secret": "Kata sandi baru",
 }

@@ -46,17 +46,18 @@ async def answer_of(api: Api, path: str, address: str = HERE, token: str = "") -
 
 
 def ask_for_much(
-    api: Api, number: int = MANY, address: str = HERE, token: str = ""
+    api: Api, number: int = MANY, address: str = HERE, token: str = "", path: str = "/categories?"
 ) -> list["asyncio.Task[int]"]:
-    paths = [f"/categories?limit={limit}" for limit in range(number)]
+    paths = [f"{path}limit={limit}" for limit in range(number)]
     return [asyncio.ensure_future(status_of(api, path, address, token)) for path in paths]
 
 
 @pytest.mark.settings(database_timeout_seconds=20)
-async def test_others_are_answered_while_one_waits_for_much(api: Api) -> None:
+@pytest.mark.parametrize("path", ["/categories?", "/search?q=jawa&", "/search/suggest?q=jawa&"])
+async def test_others_are_answered_while_one_waits_for_much(api: Api, path: str) -> None:
     await api.token("viewer")
     with locked(api):
-        stuck = ask_for_much(api)
+        stuck = ask_for_much(api, path=path)
         await asyncio.sleep(0.3)
         async with asyncio.timeout(AT_ONCE_SECONDS):
             assert await status_of(api, "/news", ELSEWHERE) == 200
