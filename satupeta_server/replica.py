@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
 """How old what is known of the standby may be."""
-MOST_LAG_SECONDS = 3
-"""How far it may be behind before nobody reads there."""
+MOST_LAG_SECONDS = 0.7
+"""How far it may be behind before nobody reads there: no public page is stale for a second."""
 REST_SECONDS = 3
 """How long it is left alone after a failure."""
 _PATIENCE_SECONDS = 0.5
