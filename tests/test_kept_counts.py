@@ -163,7 +163,8 @@ async def test_counts_of_years_are_those_of_the_time_zone(
     mapsets: MapsetService, settings: Settings
 ) -> None:
     with connected(settings) as cursor:
-        cursor.execute("UPDATE mapsets SET temporal_end = NULL, temporal_start = '2024-12-31T20Z'")
+        change = "temporal_end = NULL, temporal_start = '2024-12-31 20:00+00'"
+        cursor.execute(f"UPDATE mapsets SET {change}")
     asked = mapsets.resource.listing.read({"facets": ["year"]})
     there = settings.model_copy(update={"timezone": "UTC"})
     for one, year in ((settings, 2025), (there, 2024)):

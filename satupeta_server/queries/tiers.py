@@ -7,6 +7,7 @@ the page can need, in an order that an index has, and is read only where the bet
 import functools
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import peewee
@@ -15,47 +16,132 @@ from peewee import SQL, fn
 from satupeta_server.queries.ordering import Ordering, Tier
 from satupeta_server.statements import Slot
 
+WINDOW = 3000
+"""Rows that are looked at in their order before an index of words is asked."""
 _NEEDED = SQL("%s::bigint + %s::bigint + 1", (Slot("limit"), Slot("offset")))
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way to the rows of the tiers: their order, and the condition of a source and a tier."""
+
+    ordering: Ordering
+    condition: Callable[[Any, Tier], Any]
+
+    def rows(self, source: Any, tier: Tier, after: Sequence[Any] | None) -> tuple[Any, Any]:
+        """The rows of a tier after a place, and their source."""
+        row, inner = source.alias(), self.ordering.within_tier()
+        (tier,) = (own for own in self.ordering.tiers if own.value == tier.value)
+        columns = [SQL(str(tier.value)).alias("tier"), *inner.columns(row)]
+        rows = row.select(*columns).where(self.condition(row, tier))
+        if after is not None and after[0] == tier.value:
+            rows = rows.where(inner.after(row, after[1:]))
+        return rows, row
+
+    def gathered(
+        self, source: Any, tier: Tier, after: Sequence[Any] | None, tables: Sequence[Any]
+    ) -> Any:
+        """The rows, all of which are found before they are ordered, by no index of the order."""
+        rows, _ = self.rows(source, tier, after)
+        found = rows.offset(SQL("0")).alias("found")
+        clauses = self.ordering.within_tier().by_columns().clauses(found.c)
+        # Outside, or PostgreSQL would start its helpers only to tell them that nothing is needed.
+        return _if_needed(peewee.Select([found], [SQL("found.*")]), tables).order_by(*clauses)
 
 
 def tiered_rows(
     source: Any,
-    ordering: Ordering,
-    condition: Callable[[Any, Tier], Any],
+    walked: Route,
+    gathered: Route | None,
+    visible: Callable[[Any], Any],
     after: Sequence[Any] | None,
     is_rare: Callable[[Tier], bool],
     most: int,
 ) -> Any:
     """The statement of the tiers, ids and keys of the rows; it still lacks limit and offset.
 
-    ``condition`` makes the condition of a source and a tier; ``after`` is the place that the page
-    begins after; ``is_rare`` tells of a tier whether few rows are known to be in it; a page needs
-    no more than ``most`` rows.
+    The rows of a tier are looked for in the order of the list among the first of those that are
+    ``visible`` and, where these have too few, by an index of words: a word that many rows hold may
+    stand in old ones alone. Where no such index helps, ``gathered`` is None. ``after`` is the
+    place that the page begins after; ``is_rare`` tells of a tier whether few rows are known to be
+    in it; a page needs no more than ``most`` rows.
     """
+    ordering, limit = walked.ordering, SQL(str(most))
     tables: list[Any] = []
-    inner = ordering.within_tier()
-    by_columns = inner.by_columns()
+    helpers: list[Any] = []
     for tier in ordering.tiers:
         if after is not None and _is_over(ordering, tier, after[0]):
             continue
-        row = source.alias()
-        columns = [SQL(str(tier.value)).alias("tier"), *inner.columns(row)]
-        rows = row.select(*columns).where(condition(row, tier))
-        if after is not None and after[0] == tier.value:
-            rows = rows.where(inner.after(row, after[1:]))
-        if tables:
-            rows = rows.where(_number_of_rows(tables) < _NEEDED)
-        clauses = inner.clauses(row)
         if is_rare(tier):
-            # All are found before they are ordered: an index of the order is of no use.
-            found = rows.offset(SQL("0")).alias("found")
-            rows = peewee.Select([found], [SQL("found.*")])
-            clauses = by_columns.clauses(found.c)
-        rows = rows.order_by(*clauses).limit(SQL(str(most)))
-        tables.append(rows.cte(f"tier_{tier.value}", materialized=True))
+            rows = walked.gathered(source, tier, after, tables).limit(limit)
+        else:
+            rows, row = walked.rows(source, tier, after)
+            rows = _if_needed(rows, tables).order_by(*ordering.within_tier().clauses(row))
+            if gathered is not None:
+                edge = _edge(source, ordering, visible, tier, after, tables)
+                rows = rows.where(_is_within(ordering.within_tier(), row, edge))
+                near = rows.limit(limit).cte(f"near_{tier.value}", materialized=True)
+                rest = gathered.gathered(source, tier, after, [*tables, near]).limit(limit)
+                far = rest.cte(f"far_{tier.value}", materialized=True)
+                helpers += [edge, near, far]
+                rows = _first_or(near, far)
+            else:
+                rows = rows.limit(limit)
+        table = rows.cte(f"tier_{tier.value}", materialized=True)
+        tables.append(table)
+        helpers.append(table)
     united = _united(tables).alias("tiers")
-    query = peewee.Select([united], [SQL("tiers.*")]).with_cte(*tables)
+    query = peewee.Select([united], [SQL("tiers.*")]).with_cte(*helpers)
     return query.order_by(*tier_first(ordering, united.c))
+
+
+def _if_needed(rows: Any, tables: Sequence[Any]) -> Any:
+    """Rows that are read only where tables have too few for the page."""
+    return rows.where(_number_of_rows(tables) < _NEEDED) if tables else rows
+
+
+def _edge(
+    source: Any,
+    ordering: Ordering,
+    visible: Callable[[Any], Any],
+    tier: Tier,
+    after: Sequence[Any] | None,
+    tables: Sequence[Any],
+) -> Any:
+    """Where the first rows end that are looked at one by one: a table of one row, its keys."""
+    inner = ordering.within_tier()
+
+    def rows(one: Ordering) -> Any:
+        row = source.alias()
+        found = row.select(*inner.columns(row)).where(visible(row)).order_by(*one.clauses(row))
+        if after is not None and after[0] == tier.value:
+            found = found.where(inner.after(row, after[1:]))
+        return _if_needed(found, tables).limit(SQL("1"))
+
+    window = rows(inner).offset(SQL(str(WINDOW))).alias("beyond")
+    last = rows(replace(inner, is_descending=not inner.is_descending)).alias("last")
+    both = peewee.Select([window], [SQL("*")]) + peewee.Select([last], [SQL("*")])
+    either = both.alias("either")
+    return (
+        peewee.Select([either], [SQL("*")])
+        .limit(SQL("1"))
+        .cte(f"edge_{tier.value}", materialized=True)
+    )
+
+
+def _is_within(ordering: Ordering, row: Any, edge: Any) -> Any:
+    """The condition that a row does not come after the edge."""
+    names = [*[f"key_{number}" for number in range(len(ordering.keys))], "id"]
+    place = peewee.Tuple(*[peewee.Select([edge], [getattr(edge.c, name)]) for name in names])
+    own = peewee.Tuple(*[key.expression(row) for key in ordering.keys], row.id)
+    return own >= place if ordering.is_descending else own <= place
+
+
+def _first_or(near: Any, far: Any) -> Any:
+    """The rows that are near or, where far ones were looked for, those: they hold the near ones."""
+    is_enough = ~fn.EXISTS(peewee.Select([far], [SQL("1")]))
+    first = peewee.Select([near], [SQL("*")]).where(is_enough)
+    return first + peewee.Select([far], [SQL("*")])
 
 
 def tier_first(ordering: Ordering, columns: Any) -> list[Any]:

@@ -1,7 +1,7 @@
 """Words of a search: in which rows they stand, and in whose names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import peewee
@@ -30,6 +30,15 @@ class Word:
     is_common_in_names: bool = False
     """Whether so many names hold it that by it alone a page is found sooner without the index."""
 
+    known: Sequence[str] | Slot | None = None
+    """The words of all texts that hold this one, however many rows do."""
+    is_gathered: bool = False
+    """Whether all rows that have it are read, and found by the index alone."""
+
+    def gathered(self) -> "Word":
+        """The same word for who reads all rows that have it."""
+        return replace(self, words=self.known, name_words=self.known, is_gathered=True)
+
     def condition(self, source: Any) -> Any:
         """That a row of a table that can be searched holds the word."""
         held = self._stands_in(peewee.Column(source, "search_text"), self.words)
@@ -50,5 +59,6 @@ class Word:
         stands = fn.strpos(text, fn.plain_text(parameter(self.text, "text"))) > 0
         if words is None:
             return stands
+        has_one = NodeList((SQL("("), fn.words_of(text), SQL("&& %s::text[])", (words,))))
         # Where another index is taken, reading the text is cheaper than parting it into words.
-        return stands & NodeList((SQL("("), fn.words_of(text), SQL("&& %s::text[])", (words,))))
+        return has_one if self.is_gathered else stands & has_one

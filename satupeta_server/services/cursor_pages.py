@@ -1,5 +1,6 @@
 """Pages of a list that can be walked by a cursor, whose rows are many and are counted once."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -23,7 +24,7 @@ from satupeta_server.queries.listing import ListRequest
 from satupeta_server.queries.ordering import Ordering, Tier
 from satupeta_server.queries.paging import cut
 from satupeta_server.queries.shapes import shaped
-from satupeta_server.queries.tiers import tier_first, tiered_rows
+from satupeta_server.queries.tiers import Route, tier_first, tiered_rows
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.kept_counts import (
     WORTH_KEEPING,
@@ -155,11 +156,13 @@ class CursorService(RecordService):
         ordering = self.resource.listing.ordering(shape)
         is_narrow = bool(ordering.tiers or shape.narrowed or shape.is_far)
         if ordering.tiers:
-            condition = self._tier_condition(caller, shape)
+            found = replace(shape, words=tuple(word.gathered() for word in shape.searched))
+            by_words = any(word.known is not None for word in shape.searched)
             rows = tiered_rows(
                 self.resource.model,
-                ordering,
-                condition,
+                Route(ordering, self._tier_condition(caller, shape)),
+                self._gathered(caller, found) if by_words else None,
+                functools.partial(self.visible, caller),
                 shape.after,
                 shape.is_rare,
                 shape.limit or 0,
@@ -182,6 +185,9 @@ class CursorService(RecordService):
         page = (self._whole_rows(cut_out, ordering) if is_narrow else cut_out).alias("page")
         place = fn.row_number().over().alias("place")
         return peewee.Select([page], [SQL("page.*"), place]).alias("numbered")
+
+    def _gathered(self, caller: Caller, shape: ListRequest) -> Route:
+        return Route(self.resource.listing.ordering(shape), self._tier_condition(caller, shape))
 
     def _whole_rows(self, cut_out: Any, ordering: Ordering) -> Any:
         """The rows of which the ids and keys were cut out: what comes before them is not read."""

@@ -14,8 +14,6 @@ MOST_WORDS = 100
 """Words in which a searched one may stand; beyond, reading the texts is quicker."""
 COMMON = 0.1
 """Share of the mapsets from which on reading their texts is quicker than the index of words."""
-COMMON_IN_NAMES = 0.01
-"""The same of their names, of which only a page is looked for and nothing is counted."""
 _FREQUENCIES_HOLD_SECONDS = 60.0
 
 # The index of the words is by trigrams: of a shorter one it would be read whole. Without accents a
@@ -98,11 +96,12 @@ class Vocabulary:
                 Word(
                     text,
                     words if most < COMMON else None,
-                    words if min(names) < COMMON_IN_NAMES else None,
+                    words if min(names) < COMMON else None,
                     producers,
                     is_rare=in_texts == 0,
                     is_rare_in_names=in_names == 0,
-                    is_common_in_names=in_names >= COMMON_IN_NAMES,
+                    is_common_in_names=in_names >= COMMON,
+                    known=words,
                 )
             )
         return found

@@ -311,12 +311,14 @@ async def test_nothing_large_is_prepared(api: Api) -> None:
     sizes = [size for (size,) in await pool.aio_execute_sql(sql, (), rows)]
     assert sizes
     assert max(sizes) < 40_000
+    most = 0
     for names in itertools.combinations(FACETS.split(","), 4):
         filters = [f"producer_id={ID}", "data_status=tetap", "coverage_level=desa"]
         await check(api, "/mapsets", user=None, filter=filters, facets=",".join(names), limit=0)
-    sizes = [size for (size,) in await pool.aio_execute_sql(sql, (), rows)]
-    assert len(sizes) > 3
-    assert sum(sizes) <= 1.05 * MOST_PREPARED
+        sizes = [size for (size,) in await pool.aio_execute_sql(sql, (), rows)]
+        assert sum(sizes) <= 1.05 * MOST_PREPARED
+        most = max(most, len(sizes))
+    assert most > 3
 
 
 @pytest.mark.parametrize("number", [3, 5_010])

@@ -9,6 +9,7 @@ import pytest
 from satupeta_server import database
 from satupeta_server.database import Database
 from satupeta_server.models.mapsets import Mapset
+from satupeta_server.queries import tiers
 from satupeta_server.queries.listing import ListRequest
 from satupeta_server.representations.mapsets import MAPSETS_LISTING
 from satupeta_server.settings import Settings
@@ -197,8 +198,20 @@ async def test_a_cursor_that_is_none_is_refused(api: Api) -> None:
 # Relevance
 
 
-async def test_a_search_gives_the_name_before_the_description_and_the_producer(api: Api) -> None:
-    """The producer is called "Dinas Pekerjaan Umum"."""
+@pytest.mark.parametrize("window", [None, 0, 2, 3000])
+async def test_a_search_gives_the_name_before_the_description_and_the_producer(
+    api: Api, monkeypatch: pytest.MonkeyPatch, window: int | None
+) -> None:
+    """The producer is called "Dinas Pekerjaan Umum"; the words may be known as common ones."""
+    if window is not None:
+        monkeypatch.setattr(tiers, "WINDOW", window)
+        vocabulary = api.application.services.mapsets._vocabulary
+        vocabulary._frequencies = {
+            (index, word): 0.5
+            for index in ("mapsets_search_words", "mapsets_name_words")
+            for word in ("umum", "jalan")
+        }
+        monkeypatch.setattr(vocabulary, "_read_at", float("inf"))
     for name, description in (
         ("Jalan umum lama", "Uraian lain"),
         ("Sungai", "Di sepanjang jalan umum"),
