@@ -1,5 +1,6 @@
 """Many clients: errors, spread of times, writes beside reads, memory; and two processes."""
 
+import functools
 import statistics
 import threading
 from collections.abc import Callable, Sequence
@@ -99,14 +100,19 @@ def measure_memory(stage: Stage, options: Options) -> list[Section]:
     """Measure the memory of a process while it answers many clients on the largest database."""
     size, clients = options.sizes[-1], CROWDS[-1]
     section = Section("Memory of the server", f"{clients} clients, {size:,} mapsets, caches on.")
-    requests = _reads(stage, size)
-    with stage.ours(size, cache=True) as server:
-        plan = Plan(server.port, clients, 2 * options.seconds, requests)
-        resident, proportional = most_memory(server, lambda: load(plan))
-    name = f"at {size:,} mapsets: resident, at most"
-    section.at_most(name, MEMORY_MEGABYTES, resident, " MB")
-    section.figures.append([f"{proportional:.1f}"])
-    section.columns = ("Proportional (PSS), at most, MB",)
+    rows = Rows.read(stage.settings(size))
+    dear = [*paths.common_words(rows), *paths.filtered_facets(rows), *paths.suggestions(rows)]
+    section.columns = ("What is asked", "Proportional (PSS), at most, MB")
+    for name, requests in (
+        ("lists and details", _reads(stage, size)),
+        ("these, searches, facets and suggestions", [*_reads(stage, size), *map(Request, dear)]),
+    ):
+        with stage.ours(size, cache=True) as server:
+            plan = Plan(server.port, clients, 2 * options.seconds, requests)
+            resident, proportional = most_memory(server, functools.partial(load, plan))
+        what = f"{name}, at {size:,} mapsets: resident, at most"
+        section.at_most(what, MEMORY_MEGABYTES, resident, " MB")
+        section.figures.append([name, f"{proportional:.1f}"])
     return [section]
 
 

@@ -1,6 +1,7 @@
 """What is asked for: prepared lists of varied paths, made from the rows that are there."""
 
 import contextlib
+import itertools
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -153,6 +154,30 @@ def suggestions(rows: Rows) -> list[str]:
     return _shuffled(f"/api/search/suggest?{urlencode({'q': text})}" for text in typed)
 
 
+def mistyped(rows: Rows) -> list[str]:
+    """The same with two letters of a word exchanged, as fingers do."""
+    words = {word.lower() for name in rows.names for word in name.split() if len(word) > 5}
+    typed = (word[:2] + word[3] + word[2] + word[4:] for word in sorted(words))
+    return _shuffled(f"/api/search/suggest?{urlencode({'q': text})}" for text in typed)
+
+
+def common_pairs(rows: Rows) -> list[str]:
+    """Searches for two of the words that stand in most mapsets."""
+    del rows
+    words = ("kabupaten", "data", "tahun", "peta")
+    return _shuffled(
+        mapsets(search=f"{one} {other}", limit=PAGE, offset=offset)
+        for one, other in itertools.combinations(words, 2)
+        for offset in range(0, 100, PAGE)
+    )
+
+
+def past_years(rows: Rows) -> list[str]:
+    """Searches for a year, whose mapsets are all about as old."""
+    del rows
+    return _shuffled(mapsets(search=str(year), limit=PAGE) for year in range(2019, 2027))
+
+
 def totals(rows: Rows) -> list[str]:
     """First pages of common filters, with their exact totals."""
     filters = [
@@ -184,18 +209,31 @@ def filtered_facets(rows: Rows) -> list[str]:
 
 def rare_filters(rows: Rows) -> list[str]:
     """Combinations that few mapsets meet, of fields that no index holds together."""
+    owned = (f"producer_id={key}" for key in rows.producers)
+    sorted_in = (f"category_id={key}" for key in rows.categories)
     return _shuffled(
-        mapsets(
-            f"producer_id={producer}",
-            f"coverage_level={level}",
-            "data_status=sementara",
-            "is_popular=true",
-            f"temporal_start>={year}-01-01T00:00:00+07:00",
-            limit=PAGE,
-        )
-        for producer in rows.producers
+        _combination(level, year, narrow)
+        for narrow in (*owned, *sorted_in)
         for level in ("desa", "kecamatan", "provinsi")
         for year in (2019, 2022, 2025)
+    )
+
+
+def rare_by_size(rows: Rows) -> list[str]:
+    """The same without a producer or category, so that the more mapsets there are the more fit."""
+    del rows
+    levels, years = ("desa", "kecamatan", "kabupaten", "provinsi"), (2019, 2020, 2022, 2025, 2026)
+    return _shuffled(_combination(level, year) for level in levels for year in years)
+
+
+def _combination(level: str, year: int, *narrow: str) -> str:
+    return mapsets(
+        *narrow,
+        f"coverage_level={level}",
+        "data_status=sementara",
+        "is_popular=true",
+        f"temporal_start>={year}-01-01T00:00:00+07:00",
+        limit=PAGE,
     )
 
 

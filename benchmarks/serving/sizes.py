@@ -45,8 +45,12 @@ KINDS = (
     Kind("facets", paths.facets, 5),
     Kind("facets beside a filter", paths.filtered_facets, 5),
     Kind("common word", paths.common_words, 10, slowest=300),
+    Kind("two common words", paths.common_pairs),
+    Kind("a past year", paths.past_years),
     Kind("rare combination of filters", paths.rare_filters, 10, slowest=300),
+    Kind("the same without a producer or category", paths.rare_by_size),
     Kind("suggestions", paths.suggestions, p95=10),
+    Kind("suggestions for mistyped words", paths.mistyped, p95=10),
 )
 
 
