@@ -44,7 +44,7 @@ _inspector = ThreadPoolExecutor(1, thread_name_prefix="inspector")
 
 def _inspect(*arguments: Any) -> "Inspection":
     # What knows pictures takes 3 MB of a process, and most have never had an upload.
-    from satupeta_server.services.uploads import inspect
+    from satupeta_server.services.uploads import inspect  # noqa: PLC0415
 
     return inspect(*arguments)
 
