@@ -154,6 +154,11 @@ def test_every_command_and_path_that_the_docs_name_exists() -> None:
             assert any(path.fullmatch(address) for path in paths), f"{page.name}: {address}"
 
 
+def test_every_task_of_the_worker_stands_in_the_docs() -> None:
+    (table,) = re.findall(r"\| Task \| When .*?\n\n", read(DOCS / "operation.md"), re.DOTALL)
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == worker.TASKS.keys()
+
+
 def leads_to_a_command(words: list[str]) -> bool:
     """Whether words begin with a command, or are the whole name of a group of them."""
     found: click.Command = cli
