@@ -16,11 +16,11 @@ test: .venv/.test lint types architecture
 	$(BIN)/coverage report --fail-under=90
 
 test-long: .venv/.test
-	$(BIN)/python -m pytest -q -m "long or not long"
+	$(BIN)/python -m pytest -q -o faulthandler_exit_on_timeout=false -m "long or not long"
 
 # Breaks real servers in every way that docs/reliability.md names, and writes its figures there.
 faults: .venv/.test
-	$(BIN)/python -m pytest -q -m "long or not long" --figures tests/faults
+	$(BIN)/python -m pytest -q -o faulthandler_exit_on_timeout=false -m "long or not long" --figures tests/faults
 
 # Writes benchmarks/RESULTS.md; BENCH=--million measures a million mapsets, too.
 bench: .venv/.test

@@ -79,9 +79,10 @@ server_image() { "$engine" inspect --format '{{.Image}}' "satupeta-$1" 2>/dev/nu
 server_remove() { "$engine" rm --force --volumes "satupeta-$1" >/dev/null 2>&1 || true; }
 
 # Migrations are such that the old version goes on working on them (docs/deployment.md).
-# Reference data and bucket that are there already stay as they are.
+# The first time reference data and bucket come with them.
 server_migrate() {
     server_run_as_owner --rm --tmpfs /tmp "satupeta:$version" satupeta db upgrade
+    [[ -z $(server_image "$(server_current)") ]] || return 0
     server_run --rm --tmpfs /tmp "satupeta:$version" satupeta db seed
     server_run --rm --tmpfs /tmp "satupeta:$version" satupeta bucket create
 }
@@ -139,17 +140,12 @@ server_work() {
     fi
 }
 
-# Whether nginx is connected with a port of this machine.
-server_is_asked() {
-    awk -v port="$(printf ':%04X$' "$1")" '$3 ~ port && $4 == "01" { found = 1 } END { exit !found }' \
-        /proc/net/tcp
-}
-
-# Requests under way at it are answered before it ends.
+# Requests under way at it are answered before it ends: those workers of nginx that still ask the
+# old one end with their last request.
 server_end() {
     local deadline=$((SECONDS + drain))
     sleep 1
-    while ((SECONDS < deadline)) && server_is_asked "$1"; do sleep 1; done
+    while ((SECONDS < deadline)) && pgrep -f 'nginx: worker process is shutting down' >/dev/null; do sleep 1; done
     "$engine" stop "satupeta-$1" >/dev/null 2>&1 || true
     server_remove "$1"
 }

@@ -110,10 +110,10 @@ def _step(backend: Any, migration: Any, direction: str, note: Callable[..., None
     yoyo notes it in another one: who is killed between the two finds the tables changed and the
     migration pending, and can go neither forth nor back.
     """
-    backend.ensure_internal_schema_updated()
     migration.load()
     try:
-        with backend.transaction(), _patient(backend, is_needed=not migration.use_transactions):
+        backend.ensure_internal_schema_updated()
+        with _patient(backend, is_needed=not migration.use_transactions), backend.transaction():
             migration.process_steps(backend, direction)
             note(migration, log=False)
             backend.log_migration(migration, direction)

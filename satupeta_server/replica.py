@@ -55,6 +55,7 @@ class Replica:
         self._next_look = 0.0
         self._goal: int | None = None
         self._goal_set = float("-inf")
+        self._complete_until = float("-inf")
 
     async def has(self, position: int) -> bool:
         """Tell whether it answers, is near enough, and has replayed up to a position."""
@@ -81,9 +82,11 @@ class Replica:
         """Compare it with where the primary was: no clocks, and silence counts as lag."""
         replayed = await _ask(self.pool, _REPLAYED)
         if self._goal is None or replayed >= self._goal:
-            self._goal_set = now if self._goal is not None else self._goal_set
+            # It has all that was written when the goal was set, and maybe nothing since.
+            self._complete_until = self._goal_set
+            self._goal_set = now
             self._goal = await _ask(self._primary, WRITTEN)
-        is_near = now - self._goal_set <= MOST_LAG_SECONDS
+        is_near = now - self._complete_until <= MOST_LAG_SECONDS
         self._position = replayed if is_near else -1
         self._next_look = now + LOOK_SECONDS
 

@@ -264,7 +264,11 @@ def _watch(loop: asyncio.AbstractEventLoop) -> None:
             # Of a loop that is closed by now, as the process ends.
             loop.call_soon_threadsafe(is_alive.set)
         if not is_alive.wait(STUCK_SECONDS) and not loop.is_closed():
-            logger.critical("the worker hangs, and ends; whoever keeps it starts it anew")
+            # Telling of it may hang, too: what the loop waits for may be the log.
+            said = "the worker hangs, and ends; whoever keeps it starts it anew"
+            telling = threading.Thread(target=logger.critical, args=(said,), daemon=True)
+            telling.start()
+            telling.join(1)
             os._exit(STUCK_EXIT_CODE)
         time.sleep(STUCK_SECONDS / 10)
 

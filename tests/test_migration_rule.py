@@ -138,14 +138,18 @@ def test_an_index_beside_all_others_waits_for_their_transactions(
     with closing(psycopg2.connect(empty)) as connection:
         connection.autocommit = True
         connection.cursor().execute("CREATE INDEX probe ON mapsets (name)")
+    said: list[str] = []
     applied: list[str] = []
-    upgrading = threading.Thread(target=lambda: applied.extend(migrating.upgrade(empty)))
+    upgrading = threading.Thread(
+        target=lambda: applied.extend(migrating.upgrade(empty, said.append))
+    )
     with holding(empty, "SELECT FROM mapsets"):
         upgrading.start()
         upgrading.join(1.5)
         assert upgrading.is_alive()
     upgrading.join(20)
     assert applied == ["9999.probe"]
+    assert said == ["Applying migration 9999.probe"]
     with closing(psycopg2.connect(empty)) as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'probe'::regclass")

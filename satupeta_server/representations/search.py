@@ -126,7 +126,7 @@ GROUPS: Mapping[str, Group] = {
         ("created_at", "producer_id", "category_id", "regional_id"),
         is_indexed=True,
     ),
-    "organizations": Group(Organization, _by_name, _NAMED),
+    "organizations": Group(Organization, _by_name, _NAMED, is_indexed=True),
     "categories": Group(Category, _by_name, _NAMED),
     "news": Group(
         News,
@@ -134,6 +134,7 @@ GROUPS: Mapping[str, Group] = {
         {**_NAMED, "created_at": moment("created_at")},
         ("created_at",),
         is_html=True,
+        is_indexed=True,
     ),
     "regionals": Group(
         Regional,

@@ -1,9 +1,8 @@
 """By which words of the vocabulary records are found, for the words of a search."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Any
 
 import peewee
@@ -11,7 +10,7 @@ from peewee import SQL, fn
 from peewee_async.databases import fetchall
 
 from satupeta_server.database import database
-from satupeta_server.queries.matching import is_among, matching, overlap, unnested, wanted_words
+from satupeta_server.queries.matching import are_common, matching, unnested, wanted_words
 from satupeta_server.queries.vocabulary import (
     ALIKE,
     MEANINGS,
@@ -50,54 +49,80 @@ class ForgivingService:
     async def meant(self, caller: Caller, found: Sequence[Meaning]) -> tuple[Meaning, ...] | None:
         """Give meanings where words that no record of the caller's has are those spelled alike.
 
-        Words of what the caller may not see count as little as if they did not exist: nobody
-        learns of them, and their errors take away nothing. None where there is nothing else.
+        Words of what the caller may not see count as if they did not exist: nobody learns of
+        them, and their errors take away nothing. None where there is nothing else.
         """
-        plain = [meaning.plain for meaning in found]
-        rows = await database.aio_execute_sql(ALIKE, [plain, MOST_ALIKE], fetchall)
-        known = {*chain.from_iterable(one.words for one in found), *(row[1] for row in rows)}
-        standing = await self._standing(caller, sorted(known))
-        meant = []
-        for meaning in found:
-            if not standing.isdisjoint(meaning.words):
-                meant.append(meaning)
-                continue
-            similar = [row[1:] for row in rows if row[0] == meaning.plain and row[1] in standing]
-            meant.append(alike(meaning.plain, similar) if similar else replace(meaning, words=()))
-        is_other = meant != list(found) and all(one.words for one in meant)
-        return tuple(meant) if is_other else None
+        stand = await self._run(caller, _standing, len(found), [one.words for one in found])
+        lost = {
+            one.plain
+            for one, stands in zip(found, stand, strict=True)
+            if not stands and not are_common([one])
+        }
+        if not lost:
+            return None
+        rows = await database.aio_execute_sql(ALIKE, [sorted(lost), MOST_ALIKE], fetchall)
+        known = sorted({row[1] for row in rows})
+        (seen,) = await self._run(caller, _seen, 1, [known])
+        similar = {plain: [row[1:] for row in rows if row[0] == plain] for plain in lost}
+        visible = {
+            plain: [row for row in words if row[0] in seen] for plain, words in similar.items()
+        }
+        if not all(visible.values()):
+            return None
+        return tuple(
+            alike(one.plain, visible[one.plain]) if one.plain in lost else one for one in found
+        )
 
-    async def _standing(self, caller: Caller, words: Sequence[str]) -> set[str]:
-        """Those of some words that stand in a record which the caller may see."""
-        statement = _statement(self, caller.shape())
-        return set(chain.from_iterable(await run(statement, {**caller.values(), 0: list(words)})))
+    async def _run(
+        self, caller: Caller, columns: "Columns", count: int, given: Sequence[Sequence[str]]
+    ) -> tuple[Any, ...]:
+        values = {number: list(words) for number, words in enumerate(given)}
+        statement = _statement(self, columns, caller.shape(), count)
+        return await run(statement, {**caller.values(), **values})
 
-    def statement(self, caller: Caller) -> Any:
-        """The statement that gives, of the words in slot 0, those that stand in each group."""
-        asked, (wanted,) = wanted_words(1)
-        columns = []
+    def sources(self, caller: Caller) -> Iterator[tuple[Any, Any, bool]]:
+        """Each group's table, what the caller may see of it, and whether its words are indexed."""
         for name, group in GROUPS.items():
             source = group.model.alias()
-            visible = self.services[name].visible(caller, source)
-            if group.is_indexed:
-                given = peewee.Select([], [unnested(wanted).alias("word")]).alias("given")
-                # For an EXISTS the planner would read the table from its beginning.
-                one = peewee.NodeList((SQL("ARRAY["), given.c.word, SQL("]")))
-                hit = overlap(fn.words_of(peewee.Column(source, "search_text")), one)
-                rows = source.select(SQL("1")).where(visible & hit).limit(_ENOUGH).alias("rows")
-                number = peewee.Select([rows], [fn.count(SQL("*"))])
-                standing = peewee.Select([given], [given.c.word]).where(number > SQL("0"))
-            else:
-                rows = matching(source, visible, [wanted], lambda _: [], is_indexed=False)
-                rows = rows.alias("rows")
-                word = fn.unnest(fn.words_of(rows.c.search_text)).alias("word")
-                said = peewee.Select([rows], [word]).alias("said")
-                standing = peewee.Select([said], [said.c.word]).distinct()
-                standing = standing.where(is_among(said.c.word, wanted))
-            columns.append(fn.array(standing))
-        return peewee.Select(columns=columns).with_cte(asked)
+            yield source, self.services[name].visible(caller, source), group.is_indexed
+
+
+Columns = Callable[[ForgivingService, Caller, Sequence[Any]], list[Any]]
+"""Makes the columns of a statement, of expressions of arrays of words."""
+
+
+def _standing(service: ForgivingService, caller: Caller, wanted: Sequence[Any]) -> list[Any]:
+    """For each array whether one of its words stands in a record."""
+    columns = []
+    for words in wanted:
+        numbers = [
+            _number(matching(source, visible, [words], lambda _: [], is_indexed=is_indexed))
+            for source, visible, is_indexed in service.sources(caller)
+        ]
+        columns.append(reduce(or_, [number > SQL("0") for number in numbers]))
+    return columns
+
+
+def _seen(service: ForgivingService, caller: Caller, wanted: Sequence[Any]) -> list[Any]:
+    """Those words of an array that stand in a record."""
+    given = peewee.Select([], [unnested(wanted[0]).alias("word")]).alias("given")
+    one = peewee.NodeList((SQL("ARRAY["), given.c.word, SQL("]")))
+    numbers = [
+        _number(matching(source, visible, [one], lambda _: [], is_indexed=True))
+        for source, visible, _ in service.sources(caller)
+    ]
+    stands = reduce(or_, [number > SQL("0") for number in numbers])
+    return [fn.array(peewee.Select([given], [given.c.word]).where(stands))]
+
+
+def _number(rows: Any) -> Any:
+    # For an EXISTS the planner would read the table from its beginning.
+    return peewee.Select([rows.limit(_ENOUGH).alias("rows")], [fn.count(SQL("*"))])
 
 
 @lru_cache(maxsize=MOST_SHAPES)
-def _statement(service: ForgivingService, caller: Caller) -> Statement:
-    return compiled(service.statement(caller))
+def _statement(
+    service: ForgivingService, columns: Columns, caller: Caller, count: int
+) -> Statement:
+    asked, wanted = wanted_words(count)
+    return compiled(peewee.Select(columns=columns(service, caller, wanted)).with_cte(asked))

@@ -16,7 +16,7 @@ FRESH_SECONDS = 10.0
 
 # Counting the mapsets by their status reads an index alone. What there is none of is told, too:
 # of a figure that appears only with the first failure nobody sees that it rose.
-_ASKED = f"""WITH statuses (name, status) AS (
+_ASKED = f"""SELECT * FROM (WITH statuses (name, status) AS (
     SELECT 'satupeta_mapsets', unnest(%(mapsets)s)
     UNION ALL SELECT 'satupeta_jobs', unnest(%(jobs)s)
     UNION ALL SELECT 'satupeta_deliveries', unnest(%(deliveries)s)
@@ -32,7 +32,7 @@ USING (name, status)
 UNION ALL SELECT 'satupeta_jobs_oldest_waiting_seconds', NULL, coalesce(({OLDEST_WAITING}), 0)
 UNION ALL SELECT 'satupeta_workers', NULL, ({LIVING_WORKERS})
 UNION ALL SELECT 'satupeta_sessions', NULL, count(*) FROM sessions
-WHERE ended_at IS NULL AND expires_at > now()"""  # noqa: S608
+WHERE ended_at IS NULL AND expires_at > now()) AS figures"""  # noqa: S608
 _STATUSES = {
     "mapsets": list(mapsets.STATUSES),
     "jobs": list(background.STATUSES),

@@ -55,7 +55,7 @@ class Server:
             "DEPLOY_RELOAD": f"{nginx} -t -q && {nginx} -s reload",
             "DEPLOY_VERIFY": f"https://localhost:{self.before.secure}",
             "DEPLOY_WAIT": "30",
-            "DEPLOY_DRAIN": "1",
+            "DEPLOY_DRAIN": "20",
             "CURL_CA_BUNDLE": str(self.before.folder / "tls.crt"),
             **others,
         }
