@@ -48,7 +48,8 @@ async def test_each_new_address_of_a_session_is_recorded_and_logged_once(
     assert (row["address"], row["last_address"]) == (PORTAL, PORTAL)
     lines = [one.getMessage() for one in caplog.records if "new address" in one.getMessage()]
     assert len(lines) == 2
-    assert all(one in line for one, line in zip(strangers, lines, strict=True))
+    # LOG_PERSONAL_DATA may forbid addresses in the log; the audit log has them.
+    assert not any(one in line for one in strangers for line in lines)
     assert not any("pengelola" in line for line in lines)
     # Another session from there is another matter.
     _, other = await opened(api)
