@@ -157,7 +157,9 @@ class CursorService(RecordService):
         is_narrow = bool(ordering.tiers or shape.narrowed or shape.is_far)
         if ordering.tiers:
             found = replace(shape, words=tuple(word.gathered() for word in shape.searched))
-            by_words = any(word.known is not None for word in shape.searched)
+            # Of words that fewer names hold the index is asked in any case.
+            is_common = all(word.is_common_in_names for word in shape.searched)
+            by_words = is_common and any(word.known is not None for word in shape.searched)
             rows = tiered_rows(
                 self.resource.model,
                 Route(ordering, self._tier_condition(caller, shape)),

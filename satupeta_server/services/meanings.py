@@ -10,7 +10,7 @@ from peewee import SQL, fn
 from peewee_async.databases import fetchall
 
 from satupeta_server.database import database
-from satupeta_server.queries.matching import are_common, matching, unnested, wanted_words
+from satupeta_server.queries.matching import MANY, are_common, matching, unnested, wanted_words
 from satupeta_server.queries.vocabulary import (
     ALIKE,
     MEANINGS,
@@ -61,8 +61,11 @@ class ForgivingService:
         if not lost:
             return None
         rows = await database.aio_execute_sql(ALIKE, [sorted(lost), MOST_ALIKE], fetchall)
-        known = sorted({row[1] for row in rows})
-        (seen,) = await self._run(caller, _seen, 1, [known])
+        # What very many mapsets have somebody may see; to look for it takes long.
+        common = {row[1] for row in rows if row[3] > MANY}
+        known = sorted({row[1] for row in rows} - common)
+        (found_words,) = await self._run(caller, _seen, 1, [known])
+        seen = common.union(found_words)
         similar = {plain: [row[1:] for row in rows if row[0] == plain] for plain in lost}
         visible = {
             plain: [row for row in words if row[0] in seen] for plain, words in similar.items()

@@ -56,10 +56,11 @@ class SuggestionService:
         items = _distinct(await self._beginning(text, limit))
         if len(items) < limit:
             found: Sequence[Meaning] | None = await meanings_of(terms, _ALTERNATIVES)
-            while found:
-                more = await self._suggested(text, terms, found, limit)
-                items = _distinct([*items, *more])
-                found = await self._forgiving.meant(Caller(), found) if not items else None
+            if found:
+                items = _distinct([*items, *await self._suggested(text, terms, found, limit)])
+            if found and not items:
+                found = await self._forgiving.meant(Caller(), found)
+                items = _distinct(await self._suggested(text, terms, found, limit)) if found else []
         return {"items": items[:limit]}
 
     async def _suggested(

@@ -1,5 +1,6 @@
 """The search over everything, and what a search box suggests."""
 
+import asyncio
 import html
 import re
 from pathlib import Path
@@ -298,6 +299,13 @@ async def test_words_of_what_is_hidden_neither_help_nor_hinder_a_search(api: Api
     assert await suggested(api, "seklah") == suggestions
     own = await search(api, "seklah", user="pengelola")
     assert [hit["name"] for hit in own["mapsets"]["items"]] == ["Konsep seklah"]
+
+
+async def test_a_mistyped_word_that_stands_in_no_name_is_not_suggested(api: Api) -> None:
+    await make(api, "/news", "Kabar", description="<p>Tanggapbencana</p>")
+    async with asyncio.timeout(5):
+        assert await suggested(api, "tangapbencana ") == []
+    assert await found(api, "news", "tangapbencana ") == ["Kabar"]
 
 
 async def test_a_changed_name_is_found_by_its_new_words(api: Api) -> None:
