@@ -12,7 +12,7 @@ LONGEST_QUERY = 255
 MOST_WORDS = 16
 MOST_ALTERNATIVES = 1000
 """Words of the vocabulary that may stand for one of a search; of more the shortest are taken."""
-MOST_ALIKE = 100
+MOST_ALIKE = 30
 
 WORD = re.compile(r"[^\W_]+(?:\.[^\W_]+)*")
 """Letters and digits; points hold the parts of a region's code together."""

@@ -52,12 +52,11 @@ class ForgivingService:
         Words of what the caller may not see count as if they did not exist: nobody learns of
         them, and their errors take away nothing. None where there is nothing else.
         """
-        stand = await self._run(caller, _standing, len(found), [one.words for one in found])
-        lost = {
-            one.plain
-            for one, stands in zip(found, stand, strict=True)
-            if not stands and not are_common([one])
-        }
+        doubtful = [one for one in found if one.words and not are_common([one])]
+        words = [one.words for one in doubtful]
+        stand = await self._run(caller, _standing, len(words), words) if words else ()
+        lost = {one.plain for one in found if not one.words}
+        lost |= {one.plain for one, stands in zip(doubtful, stand, strict=True) if not stands}
         if not lost:
             return None
         rows = await database.aio_execute_sql(ALIKE, [sorted(lost), MOST_ALIKE], fetchall)
