@@ -13,7 +13,7 @@ from satupeta_server.statements import Slot, parameter
 
 MOST_RANKED = 1000
 """Matches of a table that are counted, and among which the best are chosen."""
-MANY = 25 * MOST_RANKED
+_MANY = 25 * MOST_RANKED
 """So many rows take long to be fetched and sorted."""
 
 Columns = Callable[[Any], list[Any]]
@@ -24,7 +24,7 @@ Wanted = Sequence[Any]
 
 def are_common(meanings: Sequence[Meaning]) -> bool:
     """Tell whether each of the words stands in very many mapsets."""
-    return min(meaning.mapsets for meaning in meanings) > MANY
+    return min(meaning.mapsets for meaning in meanings) > _MANY
 
 
 def wanted_words(count: int) -> tuple[Any, Wanted]:

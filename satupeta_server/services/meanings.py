@@ -10,7 +10,13 @@ from peewee import SQL, fn
 from peewee_async.databases import fetchall
 
 from satupeta_server.database import database
-from satupeta_server.queries.matching import MANY, are_common, matching, unnested, wanted_words
+from satupeta_server.queries.matching import (
+    MOST_RANKED,
+    are_common,
+    matching,
+    unnested,
+    wanted_words,
+)
 from satupeta_server.queries.vocabulary import (
     ALIKE,
     MEANINGS,
@@ -60,8 +66,8 @@ class ForgivingService:
         if not lost:
             return None
         rows = await database.aio_execute_sql(ALIKE, [sorted(lost), MOST_ALIKE], fetchall)
-        # What very many mapsets have somebody may see; to look for it takes long.
-        common = {row[1] for row in rows if row[3] > MANY}
+        # What over a thousand mapsets have everybody may see somewhere; to look for it takes long.
+        common = {row[1] for row in rows if row[3] > MOST_RANKED}
         known = sorted({row[1] for row in rows} - common)
         (found_words,) = await self._run(caller, _seen, 1, [known])
         seen = common.union(found_words)
