@@ -106,15 +106,19 @@ def add(empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
     return add
 
 
+def upgrade_beside(address: str) -> tuple[threading.Thread, list[str], list[str]]:
+    """A thread that is going to upgrade, what it says, and what it has applied."""
+    said: list[str] = []
+    applied: list[str] = []
+    work = threading.Thread(target=lambda: applied.extend(migrating.upgrade(address, said.append)))
+    return work, said, applied
+
+
 def test_a_migration_that_waits_for_a_reader_makes_no_other_reader_wait(
     empty: str, add: Callable[[str], None]
 ) -> None:
     add("ALTER TABLE mapsets ADD COLUMN probe text;")
-    said: list[str] = []
-    applied: list[str] = []
-    upgrading = threading.Thread(
-        target=lambda: applied.extend(migrating.upgrade(empty, said.append))
-    )
+    upgrading, said, applied = upgrade_beside(empty)
     with holding(empty, "SELECT FROM mapsets"):
         upgrading.start()
         for _ in range(8):
@@ -138,11 +142,7 @@ def test_an_index_beside_all_others_waits_for_their_transactions(
     with closing(psycopg2.connect(empty)) as connection:
         connection.autocommit = True
         connection.cursor().execute("CREATE INDEX probe ON mapsets (name)")
-    said: list[str] = []
-    applied: list[str] = []
-    upgrading = threading.Thread(
-        target=lambda: applied.extend(migrating.upgrade(empty, said.append))
-    )
+    upgrading, said, applied = upgrade_beside(empty)
     with holding(empty, "SELECT FROM mapsets"):
         upgrading.start()
         upgrading.join(1.5)
