@@ -43,14 +43,10 @@ def matching(
 ) -> Any:
     """The rows that match, by the index of words where there is one."""
     words = fn.words_of(_plain(source))
-    hits = [overlap(words, one) for one in wanted] if is_indexed else _hits(words, wanted)
+    overlaps = [peewee.Expression(words, "&&", one) for one in wanted]
+    hits = overlaps if is_indexed else _hits(words, wanted)
     rows = source.select(*columns(source), _plain(source))
     return rows.where(visible & reduce(and_, hits))
-
-
-def overlap(words: Any, wanted: Any) -> Any:
-    """The condition that two arrays have a word in common, which the index of words knows."""
-    return peewee.Expression(words, "&&", wanted)
 
 
 def newest_matching(

@@ -72,21 +72,19 @@ def tiered_rows(
     for tier in ordering.tiers:
         if after is not None and _is_over(ordering, tier, after[0]):
             continue
+        inner = ordering.within_tier()
+        rows, row = walked.rows(source, tier, after)
+        rows = _if_needed(rows, tables).order_by(*inner.clauses(row)).limit(limit)
         if is_rare(tier):
             rows = walked.gathered(source, tier, after, tables).limit(limit)
-        else:
-            rows, row = walked.rows(source, tier, after)
-            rows = _if_needed(rows, tables).order_by(*ordering.within_tier().clauses(row))
-            if gathered is not None:
-                edge = _edge(source, ordering, visible, tier, after, tables)
-                rows = rows.where(_is_within(ordering.within_tier(), row, edge))
-                near = rows.limit(limit).cte(f"near_{tier.value}", materialized=True)
-                rest = gathered.gathered(source, tier, after, [*tables, near]).limit(limit)
-                far = rest.cte(f"far_{tier.value}", materialized=True)
-                helpers += [edge, near, far]
-                rows = _first_or(near, far)
-            else:
-                rows = rows.limit(limit)
+        elif gathered is not None:
+            edge = _edge(source, ordering, visible, tier, after, tables)
+            near = rows.where(_is_within(inner, row, edge))
+            near = near.cte(f"near_{tier.value}", materialized=True)
+            far = gathered.gathered(source, tier, after, [*tables, near]).limit(limit)
+            far = far.cte(f"far_{tier.value}", materialized=True)
+            helpers += [edge, near, far]
+            rows = _first_or(near, far)
         table = rows.cte(f"tier_{tier.value}", materialized=True)
         tables.append(table)
         helpers.append(table)

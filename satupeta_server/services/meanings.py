@@ -56,7 +56,8 @@ class ForgivingService:
         """Give meanings where words that no record of the caller's has are those spelled alike.
 
         Words of what the caller may not see count as if they did not exist: nobody learns of
-        them, and their errors take away nothing. None where there is nothing else.
+        them, and their errors take away nothing. Words of very many mapsets are taken for those
+        of some that the caller sees. None where there is nothing else.
         """
         doubtful = [one for one in found if one.words and not are_common([one])]
         words = [one.words for one in doubtful]
@@ -66,7 +67,7 @@ class ForgivingService:
         if not lost:
             return None
         rows = await database.aio_execute_sql(ALIKE, [sorted(lost), MOST_ALIKE], fetchall)
-        # What over a thousand mapsets have everybody may see somewhere; to look for it takes long.
+        # To look for these would take long.
         common = {row[1] for row in rows if row[3] > MOST_RANKED}
         known = sorted({row[1] for row in rows} - common)
         (found_words,) = await self._run(caller, _seen, 1, [known])
