@@ -132,7 +132,9 @@ def make_app(settings: Settings) -> Application:
     database.connect(settings)
     storage = Storage(settings)
     changes = Changes(require_servers(settings.direct(), object_store=False))
-    return Application(settings, make_services(settings, storage), storage, changes)
+    services = make_services(settings, storage)
+    services.suggestions.prepare()
+    return Application(settings, services, storage, changes)
 
 
 def check_routes(routes: tuple[Route, ...]) -> None:

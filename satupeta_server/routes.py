@@ -42,7 +42,6 @@ from satupeta_server.handlers.search import (
     DEFAULT_HITS,
     DEFAULT_SUGGESTIONS,
     MOST_HITS,
-    MOST_SUGGESTIONS,
     SearchHandler,
     SuggestHandler,
 )
@@ -91,6 +90,7 @@ from satupeta_server.schemas.organizations import ORGANIZATION_FORM
 from satupeta_server.schemas.regionals import REGIONAL_FORM
 from satupeta_server.schemas.users import ME_FORM, USER_CHANGE_FORM, USER_FORM
 from satupeta_server.security.permissions import PUBLIC_ACCESS
+from satupeta_server.services.suggestions import MOST_SUGGESTIONS
 
 PREFIX = "/api"
 

@@ -5,9 +5,10 @@ from satupeta_server.handlers.base import BaseHandler
 from satupeta_server.handlers.waiting import in_turn
 from satupeta_server.queries.values import ValueProblem, parse_integer
 from satupeta_server.queries.vocabulary import read_terms
+from satupeta_server.services.suggestions import MOST_SUGGESTIONS
 
 DEFAULT_HITS, MOST_HITS = 5, 50
-DEFAULT_SUGGESTIONS, MOST_SUGGESTIONS = 8, 20
+DEFAULT_SUGGESTIONS = 8
 
 
 class _AskedHandler(BaseHandler):

@@ -1,7 +1,7 @@
 """The words of a search, and those of the vocabulary that stand for each of them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from satupeta_server.errors import invalid
@@ -47,17 +47,26 @@ many mapsets have one of these, where that is many.
 
 They share a stem with it; those of the last word, while it is being typed, also begin with it.
 """
+_ONE_ERROR = 0.7
+"""How much alike words are at least that differ by one letter, or by the order of two."""
 ALIKE = f"""SELECT asked.plain, alike.word, alike.likeness, coalesce(common.mapsets, 0)
 FROM unnest(%s::text[]) AS asked (plain), LATERAL (
-    SELECT known.word, similarity(known.word, asked.plain) AS likeness
-    FROM search_words AS known WHERE known.word %% asked.plain
-    GROUP BY known.word ORDER BY likeness DESC, known.word LIMIT %s
+    SELECT found.word, max(found.likeness) AS likeness FROM (
+        SELECT known.word, similarity(known.word, asked.plain) AS likeness
+        FROM search_words AS known WHERE known.word %% asked.plain
+        UNION ALL
+        SELECT known.word, greatest({_ONE_ERROR}, similarity(known.word, asked.plain))
+        FROM search_words AS known WHERE spellings_of(known.word) && spellings_of(asked.plain)
+    ) AS found GROUP BY found.word ORDER BY likeness DESC, found.word LIMIT %s
 ) AS alike LEFT JOIN {_COMMON} AS common USING (word)
 ORDER BY alike.likeness DESC, alike.word"""  # noqa: S608
 """For each of some plain words those that are spelled like it, the most alike first, how much they
 are so (0 to 1), and about how many mapsets have them."""
 _SHARE = 0.8
 """How much less alike than the best a word may be."""
+
+Alike = tuple[str, float, float]
+"""A word, how much it is like another (0 to 1), and about how many mapsets have it."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +122,15 @@ def meanings(rows: Sequence[tuple[str, Sequence[str], float]], most: int) -> tup
     )
 
 
-def alike(plain: str, rows: Iterable[tuple[str, float, float]]) -> Meaning:
-    """Choose of words, the most alike first, those that are nearly as much so as the best."""
-    found = list(rows)
-    chosen = [row for row in found if row[1] >= _SHARE * found[0][1]]
-    return Meaning(plain, _telling([word for word, *_ in chosen]), sum(row[2] for row in chosen))
+def nearest(rows: Iterable[Alike], hidden: Set[str]) -> list[Alike]:
+    """Choose of words, the most alike first, the best that is not hidden and the nearly best."""
+    rest = [row for row in rows if row[0] not in hidden]
+    return [row for row in rest if row[1] >= _SHARE * rest[0][1]]
+
+
+def alike(plain: str, rows: Sequence[Alike]) -> Meaning:
+    """Let words that are spelled alike stand for a plain one."""
+    return Meaning(plain, _telling([word for word, *_ in rows]), sum(row[2] for row in rows))
 
 
 def _telling(words: Sequence[str]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """By which words of the vocabulary records are found, for the words of a search."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, reduce
 from operator import or_
 from typing import Any
@@ -25,14 +25,12 @@ from satupeta_server.queries.vocabulary import (
     Terms,
     alike,
     meanings,
+    nearest,
 )
 from satupeta_server.representations.search import GROUPS
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.records import MOST_SHAPES, ReadService, compiled, run
 from satupeta_server.statements import Statement
-
-_ENOUGH = 1000
-"""Rows with a word after which it is known to stand somewhere; a limit lets the index be taken."""
 
 
 async def meanings_of(terms: Terms, most: int) -> tuple[Meaning, ...]:
@@ -52,6 +50,10 @@ class ForgivingService:
     def __init__(self, services: Mapping[str, ReadService]) -> None:
         self.services = services
 
+    def prepare(self, caller: Caller) -> None:
+        """Write the statement that all misspelled words need."""
+        _statement(self, _seen, caller.shape(), 1)
+
     async def meant(self, caller: Caller, found: Sequence[Meaning]) -> tuple[Meaning, ...] | None:
         """Give meanings where words that no record of the caller's has are those spelled alike.
 
@@ -67,19 +69,21 @@ class ForgivingService:
         if not lost:
             return None
         rows = await database.aio_execute_sql(ALIKE, [sorted(lost), MOST_ALIKE], fetchall)
-        # To look for these would take long.
-        common = {row[1] for row in rows if row[3] > MOST_RANKED}
-        known = sorted({row[1] for row in rows} - common)
-        (found_words,) = await self._run(caller, _seen, 1, [known])
-        seen = common.union(found_words)
         similar = {plain: [row[1:] for row in rows if row[0] == plain] for plain in lost}
-        visible = {
-            plain: [row for row in words if row[0] in seen] for plain, words in similar.items()
-        }
-        if not all(visible.values()):
+        # To look for common ones would take long.
+        seen, hidden = {row[1] for row in rows if row[3] > MOST_RANKED}, set[str]()
+        while True:
+            chosen = {plain: nearest(words, hidden) for plain, words in similar.items()}
+            unknown = {word for words in chosen.values() for word, *_ in words} - seen
+            if not unknown:
+                break
+            (stand,) = await self._run(caller, _seen, 1, [sorted(unknown)])
+            seen.update(stand)
+            hidden |= unknown.difference(stand)
+        if not all(chosen.values()):
             return None
         return tuple(
-            alike(one.plain, visible[one.plain]) if one.plain in lost else one for one in found
+            alike(one.plain, chosen[one.plain]) if one.plain in lost else one for one in found
         )
 
     async def _run(
@@ -102,31 +106,33 @@ Columns = Callable[[ForgivingService, Caller, Sequence[Any]], list[Any]]
 
 def _standing(service: ForgivingService, caller: Caller, wanted: Sequence[Any]) -> list[Any]:
     """For each array whether one of its words stands in a record."""
-    columns = []
-    for words in wanted:
-        numbers = [
-            _number(matching(source, visible, [words], lambda _: [], is_indexed=is_indexed))
+    return [
+        _stands(
+            matching(source, visible, [words], lambda _: [], is_indexed=is_indexed)
             for source, visible, is_indexed in service.sources(caller)
-        ]
-        columns.append(reduce(or_, [number > SQL("0") for number in numbers]))
-    return columns
+        )
+        for words in wanted
+    ]
 
 
 def _seen(service: ForgivingService, caller: Caller, wanted: Sequence[Any]) -> list[Any]:
     """Those words of an array that stand in a record."""
     given = peewee.Select([], [unnested(wanted[0]).alias("word")]).alias("given")
     one = peewee.NodeList((SQL("ARRAY["), given.c.word, SQL("]")))
-    numbers = [
-        _number(matching(source, visible, [one], lambda _: [], is_indexed=True))
+    stands = _stands(
+        matching(source, visible, [one], lambda _: [], is_indexed=True)
         for source, visible, _ in service.sources(caller)
-    ]
-    stands = reduce(or_, [number > SQL("0") for number in numbers])
+    )
     return [fn.array(peewee.Select([given], [given.c.word]).where(stands))]
 
 
-def _number(rows: Any) -> Any:
-    # For an EXISTS the planner would read the table from its beginning.
-    return peewee.Select([rows.limit(_ENOUGH).alias("rows")], [fn.count(SQL("*"))])
+def _stands(matches: Iterable[Any]) -> Any:
+    """Whether one of some queries finds a row.
+
+    For an EXISTS, or a limit that it knows, the planner would read a table from its beginning.
+    """
+    first = [rows.limit(SQL("(SELECT 1)")).alias("first") for rows in matches]
+    return reduce(or_, [peewee.Select([one], [fn.count(SQL("*"))]) > SQL("0") for one in first])
 
 
 @lru_cache(maxsize=MOST_SHAPES)

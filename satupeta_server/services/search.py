@@ -121,11 +121,12 @@ async def answer_of(
 
     Its slots have numbers, for what is ``given``, and the names of the ``others``.
     """
-    return await run(_built(build, *arguments), {**others, **dict(enumerate(given))})
+    return await run(written(build, *arguments), {**others, **dict(enumerate(given))})
 
 
 @lru_cache(maxsize=MOST_SHAPES)
-def _built(build: Callable[..., Any], *arguments: Hashable) -> Statement:
+def written(build: Callable[..., Any], *arguments: Hashable) -> Statement:
+    """Give the statement that a function builds of its arguments, once."""
     return compiled(build(*arguments))
 
 

@@ -25,9 +25,10 @@ from satupeta_server.representations.search import GROUPS, KINDS
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.meanings import ForgivingService, meanings_of
 from satupeta_server.services.records import ReadService
-from satupeta_server.services.search import answer_of
+from satupeta_server.services.search import answer_of, written
 from satupeta_server.statements import Slot
 
+MOST_SUGGESTIONS = 20
 _ALTERNATIVES = 100
 """Words that may stand for one that is searched: a few are enough to suggest some."""
 _SAMPLE = 30
@@ -45,76 +46,91 @@ class SuggestionService:
         self.services = services
         self._forgiving = ForgivingService(services)
 
+    def prepare(self) -> None:
+        """Write the statements for one word: the first visitors need not wait for that."""
+        written(self._names)
+        for is_common in (False, True):
+            written(self._statement, 1, is_common)
+        self._forgiving.prepare(Caller())
+
     async def suggest(self, text: str, limit: int) -> dict[str, Any]:
         """Give names that begin with a text, then names with its words, then its last word.
 
+        There are never more than MOST_SUGGESTIONS.
         Raises InvalidError for a text that is blank or too long.
         """
         terms = read_terms(text)
         if not terms.words:
             return {"items": []}
-        items = _distinct(await self._beginning(text, limit))
+        items = _distinct(await self._beginning(text))
         if len(items) < limit:
             found: Sequence[Meaning] | None = await meanings_of(terms, _ALTERNATIVES)
             if found:
-                items = _distinct([*items, *await self._suggested(text, terms, found, limit)])
+                items = _distinct([*items, *await self._suggested(text, terms, found)])
             if found and not items:
                 found = await self._forgiving.meant(Caller(), found)
-                items = _distinct(await self._suggested(text, terms, found, limit)) if found else []
+                items = _distinct(await self._suggested(text, terms, found)) if found else []
         return {"items": items[:limit]}
 
     async def _suggested(
-        self, text: str, terms: Terms, found: Sequence[Meaning], limit: int
+        self, text: str, terms: Terms, found: Sequence[Meaning]
     ) -> Iterable[Suggestion]:
         if not all(meaning.words for meaning in found):
             return ()
-        names, words = await self._containing(found, limit)
+        names, words = await self._containing(found)
         return [*names, *(_completions(text, found[-1], words) if terms.is_open else ())]
 
-    async def _beginning(self, text: str, limit: int) -> Iterator[Suggestion]:
+    async def _beginning(self, text: str) -> Iterator[Suggestion]:
         beginning = " ".join(text.split()) + (" " if text[-1].isspace() else "")
-        return _mixed(await answer_of([beginning], {}, self._names, limit))
+        return _mixed(await answer_of([beginning], {}, self._names))
 
-    def _names(self, limit: int) -> Any:
+    def _names(self) -> Any:
         columns = []
         for name, group in GROUPS.items():
             source = group.model.alias()
             condition = self._visible(name, source) & begins_with(source, Slot(0))
-            rows = source.select(source.id, source.name).where(condition).limit(limit)
+            rows = source.select(source.id, source.name).where(condition).limit(MOST_SUGGESTIONS)
             columns.append(_named(rows.alias("named")))
         return peewee.Select(columns=columns)
 
-    async def _containing(
-        self, found: Sequence[Meaning], limit: int
-    ) -> tuple[Iterator[Suggestion], set[str]]:
+    async def _containing(self, found: Sequence[Meaning]) -> tuple[Iterator[Suggestion], set[str]]:
         """Names with the words, and the words of public records that stand for the last."""
         given = [list(meaning.words) for meaning in found]
-        row = await answer_of(given, {}, self._statement, len(found), limit, are_common(found))
+        row = await answer_of(given, {}, self._statement, len(found), are_common(found))
         return _mixed(row[: len(GROUPS)]), set(chain.from_iterable(row[len(GROUPS) :]))
 
-    def _statement(self, count: int, limit: int, is_common: bool) -> Any:  # noqa: FBT001
+    def _statement(self, count: int, is_common: bool) -> Any:  # noqa: FBT001
         asked, wanted = wanted_words(count)
         tables, names, words = [asked], [], []
         for name, group in GROUPS.items():
-            rows = self._sample(name, wanted, is_common=is_common)
-            table = rows.limit(_SAMPLE).cte(f"sample_{name}", materialized=True)
-            fit = relevance(table.c, wanted)
-            fitting = peewee.Select([table], [table.c.id, table.c.name]).where(fit < SQL("2"))
-            names.append(_named(fitting.order_by(fit).limit(limit).alias("named")))
+            sample = self._sample(name, wanted, is_common=is_common)
+            table = sample.cte(f"sample_{name}", materialized=True)
+            names.append(_named(_fitting(table).alias("named")))
             if not group.is_html:
                 words.append(_words(table, wanted[-1]))
             tables.append(table)
         return peewee.Select(columns=[*names, *words]).with_cte(*tables)
 
     def _sample(self, name: str, wanted: Wanted, *, is_common: bool) -> Any:
+        """Some rows that match, and how well they do."""
         group, source = GROUPS[name], GROUPS[name].model.alias()
         visible = self._visible(name, source)
         if name == "mapsets" and is_common:
-            return newest_matching(source, visible, wanted, group.read, group.order, _WINDOW)
-        return matching(source, visible, wanted, group.read, is_indexed=group.is_indexed)
+            found = newest_matching(source, visible, wanted, group.read, group.order, _WINDOW)
+        else:
+            found = matching(source, visible, wanted, group.read, is_indexed=group.is_indexed)
+        rows = found.limit(_SAMPLE).alias("rows")
+        fit = relevance(rows.c, wanted).alias("fit")
+        return peewee.Select([rows], [rows.c.id, rows.c.name, rows.c.search_text, fit])
 
     def _visible(self, name: str, source: Any) -> Any:
         return self.services[name].visible(Caller(), source)
+
+
+def _fitting(table: Any) -> Any:
+    """The rows with words in their names, the best first."""
+    rows = peewee.Select([table], [table.c.id, table.c.name]).where(table.c.fit < SQL("2"))
+    return rows.order_by(table.c.fit).limit(MOST_SUGGESTIONS)
 
 
 def _named(rows: Any) -> Any:

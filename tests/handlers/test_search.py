@@ -103,6 +103,24 @@ async def test_words_are_found_by_stem_by_beginning_and_with_errors(
     assert name in await found(api, "categories", text)
 
 
+@pytest.mark.parametrize("word", ["bogor", "mataram"])
+async def test_a_word_is_found_with_any_one_letter_wrong_missing_added_or_exchanged(
+    api: Api, word: str
+) -> None:
+    await make(api, "/categories", f"Batas ({word.title()}).", description="Uraian.")
+    mistyped = set()
+    for place in range(len(word) + 1):
+        before, after = word[:place], word[place:]
+        mistyped |= {
+            before + "x" + after,
+            before + after[1:],
+            before + "x" + after[1:],
+            before + after[1:2] + after[:1] + after[2:],
+        }
+    for text in sorted(mistyped):
+        assert await found(api, "categories", f"{text} ") == [f"Batas ({word.title()})."], text
+
+
 @pytest.mark.parametrize("text", ["jalan kediri", "jalan qqqqq", "qqqqq", "yang ", "dan di ke "])
 async def test_what_does_not_fit_is_not_found(api: Api, text: str) -> None:
     await make(api, "/categories", "Jaringan Jalan", description="Yang dan di ke.")
@@ -292,7 +310,7 @@ async def test_words_of_what_is_hidden_neither_help_nor_hinder_a_search(api: Api
     assert [hit["name"] for hit in expected["mapsets"]["items"]] == ["Sebaran sekolah"]
     suggestions = await suggested(api, "seklah")
     assert suggestions != []
-    await api.make_mapset(name="Konsep seklah", description="Uraian sekolaah")
+    await api.make_mapset(name="Konsep seklah", description="Uraian sekolaah sekllah seklahi")
     deleted = await make(api, "/news", "Kabar seklah")
     await api.delete(f"/news/{deleted['id']}", user="walidata")
     assert await search(api, "seklah") == expected
