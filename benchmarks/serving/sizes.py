@@ -15,7 +15,7 @@ from benchmarks.serving.stage import Server, Stage
 
 COLD = 20
 """Requests after a restart."""
-WARM = 100
+WARM = 300
 _CURSORS = 30
 COLUMNS = ("Times in ms", "State", "Mapsets", "p50", "p95", "Worst", "Requests", "Errors")
 

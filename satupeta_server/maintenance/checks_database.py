@@ -16,7 +16,7 @@ from satupeta_server.migration_files import MIGRATIONS, migration_names
 from satupeta_server.security.permissions import ADMINISTRATOR, MANAGER
 from satupeta_server.settings import Settings
 
-EXTENSIONS = ("btree_gin", "pg_trgm", "unaccent")
+EXTENSIONS = ("btree_gin", "fuzzystrmatch", "pg_trgm", "unaccent")
 _CONNECT_SECONDS = 3
 _STATEMENT_MILLISECONDS = 5000
 _MOST_NAMED = 5

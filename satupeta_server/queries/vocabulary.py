@@ -48,15 +48,16 @@ many mapsets have one of these, where that is many.
 They share a stem with it; those of the last word, while it is being typed, also begin with it.
 """
 _ONE_ERROR = 0.7
-"""How much alike words are at least that differ by one letter, or by the order of two."""
+"""How much alike short words are at least that differ by one letter, or by the places of two."""
 ALIKE = f"""SELECT asked.plain, alike.word, alike.likeness, coalesce(common.mapsets, 0)
 FROM unnest(%s::text[]) AS asked (plain), LATERAL (
     SELECT found.word, max(found.likeness) AS likeness FROM (
         SELECT known.word, similarity(known.word, asked.plain) AS likeness
         FROM search_words AS known WHERE known.word %% asked.plain
         UNION ALL
-        SELECT known.word, greatest({_ONE_ERROR}, similarity(known.word, asked.plain))
+        SELECT known.word, {_ONE_ERROR} + (1 - {_ONE_ERROR}) * similarity(known.word, asked.plain)
         FROM search_words AS known WHERE spellings_of(known.word) && spellings_of(asked.plain)
+            AND is_misspelled(bare_word(known.word), asked.plain)
     ) AS found GROUP BY found.word ORDER BY likeness DESC, found.word LIMIT %s
 ) AS alike LEFT JOIN {_COMMON} AS common USING (word)
 ORDER BY alike.likeness DESC, alike.word"""  # noqa: S608

@@ -171,7 +171,7 @@ def assert_the_database_is_fit_to_keep_data(addresses: Addresses, tools: Any) ->
     owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'satupeta'"
     assert tools.query(addresses.database_url, owner) == [("satupeta",)]
     assert tools.query(addresses.database_url, "SELECT lower('ÉÀ')") == [("éà",)]
-    for extension in ("pg_trgm", "unaccent", "btree_gin", "btree_gist", "citext"):
+    for extension in ("pg_trgm", "unaccent", "fuzzystrmatch", "btree_gin", "btree_gist", "citext"):
         tools.query(addresses.database_url, f"CREATE EXTENSION {extension}")
 
 

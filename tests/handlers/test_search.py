@@ -10,9 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import settings as settings_of_examples
 from hypothesis import strategies as st
+from peewee_async.databases import fetchall
 from tornado.platform.asyncio import AsyncIOLoop
 
-from satupeta_server.database import Database
+from satupeta_server.database import Database, database
 from satupeta_server.queries.vocabulary import LONGEST_QUERY, MOST_WORDS, read_terms
 from satupeta_server.representations.highlights import fragment, highlighted, without_tags
 from satupeta_server.services import search as services_search
@@ -119,6 +120,19 @@ async def test_a_word_is_found_with_any_one_letter_wrong_missing_added_or_exchan
         }
     for text in sorted(mistyped):
         assert await found(api, "categories", f"{text} ") == [f"Batas ({word.title()})."], text
+
+
+async def test_a_very_long_word_is_compared_without_an_error(api: Api) -> None:
+    long = "a" * 400
+    for pair in ((long, "bogor"), ("bogor", long), (long, long)):
+        rows = await database.aio_execute_sql("SELECT is_misspelled(%s, %s)", pair, fetchall)
+        assert rows == [(False,)]
+
+
+async def test_of_words_spelled_alike_those_with_one_error_are_meant(api: Api) -> None:
+    for name in ("Bagor", "Begor", "Bogor"):
+        await make(api, "/categories", name, description="Uraian.")
+    assert await found(api, "categories", "bgoor ") == ["Bogor"]
 
 
 @pytest.mark.parametrize("text", ["jalan kediri", "jalan qqqqq", "qqqqq", "yang ", "dan di ke "])
