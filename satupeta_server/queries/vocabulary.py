@@ -12,7 +12,10 @@ LONGEST_QUERY = 255
 MOST_WORDS = 16
 MOST_ALTERNATIVES = 1000
 """Words of the vocabulary that may stand for one of a search; of more the shortest are taken."""
-MOST_ALIKE = 30
+MOST_COMPARED = 300
+"""Words that are looked for which are spelled like one, whoever may see them."""
+_MOST_ALIKE = 30
+"""Words that may stand for one that is mistyped."""
 
 WORD = re.compile(r"[^\W_]+(?:\.[^\W_]+)*")
 """Letters and digits; points hold the parts of a region's code together."""
@@ -57,7 +60,7 @@ FROM unnest(%s::text[]) AS asked (plain), LATERAL (
         UNION ALL
         SELECT known.word, {_ONE_ERROR} + (1 - {_ONE_ERROR}) * similarity(known.word, asked.plain)
         FROM search_words AS known WHERE spellings_of(known.word) && spellings_of(asked.plain)
-            AND is_misspelled(bare_word(known.word), asked.plain)
+            AND is_misspelled(known.word, asked.plain)
     ) AS found GROUP BY found.word ORDER BY likeness DESC, found.word LIMIT %s
 ) AS alike LEFT JOIN {_COMMON} AS common USING (word)
 ORDER BY alike.likeness DESC, alike.word"""  # noqa: S608
@@ -126,12 +129,22 @@ def meanings(rows: Sequence[tuple[str, Sequence[str], float]], most: int) -> tup
 def nearest(rows: Iterable[Alike], hidden: Set[str]) -> list[Alike]:
     """Choose of words, the most alike first, the best that is not hidden and the nearly best."""
     rest = [row for row in rows if row[0] not in hidden]
-    return [row for row in rest if row[1] >= _SHARE * rest[0][1]]
+    return [row for row in rest[:_MOST_ALIKE] if row[1] >= _SHARE * rest[0][1]]
 
 
 def alike(plain: str, rows: Sequence[Alike]) -> Meaning:
-    """Let words that are spelled alike stand for a plain one."""
-    return Meaning(plain, _telling([word for word, *_ in rows]), sum(row[2] for row in rows))
+    """Let words that are spelled alike, the most alike first, stand for a plain one.
+
+    None stands for one that is most like a word that says nothing.
+    """
+    words = _telling([word for word, *_ in rows])
+    says_something = rows[0][0] in words
+    return Meaning(plain, words if says_something else (), sum(row[2] for row in rows))
+
+
+def has_digit(word: str) -> bool:
+    """Tell whether a word is a number, a year or a code, for which no other one may stand."""
+    return any(letter.isdigit() for letter in word)
 
 
 def _telling(words: Sequence[str]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """By which words of the vocabulary records are found, for the words of a search."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, reduce
 from operator import or_
 from typing import Any
@@ -20,10 +20,12 @@ from satupeta_server.queries.matching import (
 from satupeta_server.queries.vocabulary import (
     ALIKE,
     MEANINGS,
-    MOST_ALIKE,
+    MOST_COMPARED,
+    Alike,
     Meaning,
     Terms,
     alike,
+    has_digit,
     meanings,
     nearest,
 )
@@ -58,17 +60,29 @@ class ForgivingService:
         """Give meanings where words that no record of the caller's has are those spelled alike.
 
         Words of what the caller may not see count as if they did not exist: nobody learns of
-        them, and their errors take away nothing. Words of very many mapsets are taken for those
-        of some that the caller sees. None where there is nothing else.
+        them, and their errors take away nothing; only of very many alike words not all are looked
+        at, whoever may see them. Words of very many mapsets are taken for those of some that the
+        caller sees. What is most like a stop word says nothing and has no meaning. None where
+        there is nothing else.
         """
         doubtful = [one for one in found if one.words and not are_common([one])]
         words = [one.words for one in doubtful]
         stand = await self._run(caller, _standing, len(words), words) if words else ()
         lost = {one.plain for one in found if not one.words}
         lost |= {one.plain for one, stands in zip(doubtful, stand, strict=True) if not stands}
-        if not lost:
+        if not lost or any(map(has_digit, lost)):
             return None
-        rows = await database.aio_execute_sql(ALIKE, [sorted(lost), MOST_ALIKE], fetchall)
+        similar = await self._similar(caller, lost)
+        if not all(similar.values()):
+            return None
+        meant = (
+            alike(one.plain, similar[one.plain]) if one.plain in lost else one for one in found
+        )
+        return tuple(one for one in meant if one.words) or None
+
+    async def _similar(self, caller: Caller, lost: Collection[str]) -> Mapping[str, list[Alike]]:
+        """For each word those spelled most like it of which the caller has a record."""
+        rows = await database.aio_execute_sql(ALIKE, [sorted(lost), MOST_COMPARED], fetchall)
         similar = {plain: [row[1:] for row in rows if row[0] == plain] for plain in lost}
         # To look for common ones would take long.
         seen, hidden = {row[1] for row in rows if row[3] > MOST_RANKED}, set[str]()
@@ -76,15 +90,11 @@ class ForgivingService:
             chosen = {plain: nearest(words, hidden) for plain, words in similar.items()}
             unknown = {word for words in chosen.values() for word, *_ in words} - seen
             if not unknown:
-                break
-            (stand,) = await self._run(caller, _seen, 1, [sorted(unknown)])
-            seen.update(stand)
-            hidden |= unknown.difference(stand)
-        if not all(chosen.values()):
-            return None
-        return tuple(
-            alike(one.plain, chosen[one.plain]) if one.plain in lost else one for one in found
-        )
+                return chosen
+            # Each turn makes unknown words seen or hidden, so it ends.
+            (found,) = await self._run(caller, _seen, 1, [sorted(unknown)])
+            seen.update(found)
+            hidden |= unknown.difference(found)
 
     async def _run(
         self, caller: Caller, columns: "Columns", count: int, given: Sequence[Sequence[str]]

@@ -33,7 +33,7 @@ _ALTERNATIVES = 100
 """Words that may stand for one that is searched: a few are enough to suggest some."""
 _SAMPLE = 30
 """Matches of a table among which names and words are looked for."""
-_WINDOW = 300
+_WINDOW = 200
 """The newest mapsets, which are looked at one by one for words that very many have."""
 
 Suggestion = Mapping[str, Any]
@@ -78,7 +78,9 @@ class SuggestionService:
         if not all(meaning.words for meaning in found):
             return ()
         names, words = await self._containing(found)
-        return [*names, *(_completions(text, found[-1], words) if terms.is_open else ())]
+        # Where it says nothing, the last word has no meaning (services/meanings.py).
+        is_open = terms.is_open and len(found) == len(terms.words)
+        return [*names, *(_completions(text, found[-1], words) if is_open else ())]
 
     async def _beginning(self, text: str) -> Iterator[Suggestion]:
         beginning = " ".join(text.split()) + (" " if text[-1].isspace() else "")

@@ -3,6 +3,7 @@
 import asyncio
 import html
 import re
+import string
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,25 @@ async def test_a_word_is_found_with_any_one_letter_wrong_missing_added_or_exchan
         }
     for text in sorted(mistyped):
         assert await found(api, "categories", f"{text} ") == [f"Batas ({word.title()})."], text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["btaas bgoor ", "batas utnuk bogor ", "batas drai", "kelurhaan bogor ", "pemda bgoor "],
+)
+async def test_each_of_several_words_may_be_mistyped_stop_words_too(api: Api, text: str) -> None:
+    description = "<h2>Untuk dan dari</h2><p>Desa/Kelurahan</p><p>Pemda Bogor</p>"
+    await make(api, "/news", "Batas Bogor", description=description)
+    await make(api, "/news", "Bogor", description="<p>Desa</p>")
+    assert await found(api, "news", text) == ["Batas Bogor"]
+    await suggested(api, text)
+
+
+async def test_another_number_is_never_meant(api: Api) -> None:
+    await make(api, "/categories", "Tahun 2021", description="35.78")
+    assert await found(api, "categories", "tahun 2031 ") == []
+    assert await found(api, "categories", "35.79 ") == []
+    assert await found(api, "categories", "tahnu 2021 ") == ["Tahun 2021"]
 
 
 async def test_a_very_long_word_is_compared_without_an_error(api: Api) -> None:
@@ -324,7 +344,8 @@ async def test_words_of_what_is_hidden_neither_help_nor_hinder_a_search(api: Api
     assert [hit["name"] for hit in expected["mapsets"]["items"]] == ["Sebaran sekolah"]
     suggestions = await suggested(api, "seklah")
     assert suggestions != []
-    await api.make_mapset(name="Konsep seklah", description="Uraian sekolaah sekllah seklahi")
+    nearer = " ".join(f"seklah{letter}" for letter in string.ascii_lowercase + ".,:;!?()")
+    await api.make_mapset(name="Konsep seklah", description=f"Uraian sekolaah {nearer}")
     deleted = await make(api, "/news", "Kabar seklah")
     await api.delete(f"/news/{deleted['id']}", user="walidata")
     assert await search(api, "seklah") == expected
