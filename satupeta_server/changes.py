@@ -25,6 +25,7 @@ ANSWER_SECONDS = 2.0
 """After how long without an answer another connection is made."""
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 3.0
+_CANCEL_SECONDS = 0.1
 
 # Behind a pooler the process id is not that of the server which listens, and hears nothing.
 _QUESTION = "SELECT pg_backend_pid(), to_regproc('public.notice_change') IS NOT NULL"
@@ -57,9 +58,10 @@ class Changes:
     async def close(self) -> None:
         """Stop listening."""
         self._known_until = 0.0
-        if self._task is not None:
+        # What aiopg waits with, Python 3.11's wait_for, loses a cancel that comes with an answer.
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=_CANCEL_SECONDS)
 
     async def _listen(self) -> None:
         pause = _FIRST_PAUSE_SECONDS

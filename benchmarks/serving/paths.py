@@ -156,8 +156,8 @@ def suggestions(rows: Rows) -> list[str]:
 
 def mistyped(rows: Rows) -> list[str]:
     """The same with two letters of a word exchanged, as fingers do."""
-    words = {word.lower() for name in rows.names for word in name.split() if len(word) > 5}
-    typed = (word[:2] + word[3] + word[2] + word[4:] for word in sorted(words))
+    words = {word.lower() for name in rows.names for word in name.split() if len(word) > 3}
+    typed = (word[:2] + word[3] + word[2] + word[4:] for word in sorted(words) if word.isalpha())
     return _shuffled(f"/api/search/suggest?{urlencode({'q': text})}" for text in typed)
 
 

@@ -317,6 +317,22 @@ async def test_memory_is_bounded_and_the_oldest_go_first(api: Api, statements: l
     assert len(statements) == 1, "one that takes too much of the room is not kept"
 
 
+async def test_listening_ends_though_a_cancel_is_lost(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def lose_one(*_: object) -> None:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    monkeypatch.setattr(changes.Changes, "_ask", lose_one)
+    async with asyncio.timeout(5):
+        await asked.wait()
+        await api.application.changes.close()
+
+
 async def test_nothing_is_kept_or_shared_while_changes_are_not_heard_of(
     api: Api, statements: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
