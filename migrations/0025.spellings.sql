@@ -2,8 +2,8 @@
 
 CREATE EXTENSION IF NOT EXISTS fuzzystrmatch;
 
--- What stands between the signs and tags of a word, as of "(desa/kelurahan)" or "<p>desa</p>". In other
--- collations the letters of some languages would count as signs.
+-- What stands between the signs and tags of a word, as of "(desa/kelurahan)" or "<p>desa</p>". In the
+-- collation "C" only the signs of ASCII count, whatever the database's own says.
 CREATE FUNCTION parts_of(text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN regexp_split_to_array(
         regexp_replace($1 COLLATE "C", '<[^>]*>', ' ', 'g'), '[[:punct:][:space:]]+'
