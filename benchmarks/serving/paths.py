@@ -35,6 +35,9 @@ class Rows:
     names: list[str]
     producers: list[str]
     categories: list[str]
+    projection_systems: list[str]
+    regionals: list[str]
+    """Those that have mapsets."""
 
     @classmethod
     def read(cls, settings: Settings) -> "Rows":
@@ -54,8 +57,14 @@ class Rows:
                 ask(f"SELECT count(*) FROM mapsets WHERE {_PUBLIC}")[0][0],  # noqa: S608
                 [row[0] for row in mapsets],
                 [row[1] for row in mapsets],
-                [row[0] for row in ask("SELECT id::text FROM organizations ORDER BY name")],
-                [row[0] for row in ask("SELECT id::text FROM categories ORDER BY name")],
+                *(
+                    [row[0] for row in ask(f"SELECT id::text FROM {table} ORDER BY name")]  # noqa: S608
+                    for table in ("organizations", "categories", "map_projection_systems")
+                ),
+                [
+                    row[0]
+                    for row in ask("SELECT DISTINCT regional_id::text FROM mapsets ORDER BY 1")
+                ],
             )
 
 
@@ -234,6 +243,31 @@ def _combination(level: str, year: int, *narrow: str) -> str:
         "is_popular=true",
         f"temporal_start>={year}-01-01T00:00:00+07:00",
         limit=PAGE,
+    )
+
+
+def any_filters(rows: Rows) -> list[str]:
+    """Some combinations of two to five of all filters, drawn by lot, with many values each."""
+    moments = [f"{year}-03-01T00:00:00+07:00" for year in range(2019, 2027)]
+    values = {
+        "producer_id": [f"={key}" for key in rows.producers],
+        "category_id": [f"={key}" for key in rows.categories],
+        "projection_system_id": [f"={key}" for key in rows.projection_systems],
+        "regional_id": [f"={key}" for key in rows.regionals],
+        "coverage_level": ["=desa", "=kecamatan", "=kabupaten"],
+        "coverage_area": ["=kabupaten", "=provinsi"],
+        "data_status": ["=tetap", "=sementara"],
+        "is_popular": ["=true", "=false"],
+        "temporal_start": [f">={moment}" for moment in moments],
+        "created_at": [f"<{moment}" for moment in moments],
+        "updated_at": [f">={moment}" for moment in moments],
+    }
+    random = Random(7)  # noqa: S311 -- the same ones each time
+    combinations = [random.sample(sorted(values), random.randint(2, 5)) for _ in range(16)]
+    return _shuffled(
+        mapsets(*(name + random.choice(values[name]) for name in names), limit=PAGE)
+        for names in combinations
+        for _ in range(60)
     )
 
 

@@ -48,7 +48,8 @@ KINDS = (
     Kind("two common words", paths.common_pairs),
     Kind("a past year", paths.past_years),
     Kind("rare combination of filters", paths.rare_filters, 10, slowest=300),
-    Kind("the same without a producer or category", paths.rare_by_size),
+    Kind("the same without a producer or category", paths.rare_by_size, 10, slowest=300),
+    Kind("any rare combination", paths.any_filters, 10, slowest=300, hits=range(1001)),
     Kind("suggestions", paths.suggestions, p95=10),
     Kind("suggestions for mistyped words", paths.mistyped, p95=10),
 )

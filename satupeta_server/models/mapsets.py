@@ -70,7 +70,9 @@ class Mapset(Record):
     scale = peewee.TextField(null=True)
     layer_url = peewee.TextField(null=True)
     metadata_url = peewee.TextField(null=True)
-    status_validation = peewee.TextField(default="on_verification")
+    status_validation = peewee.TextField(
+        default="on_verification", choices=[(one, one) for one in STATUSES]
+    )
     data_status = peewee.TextField(default="sementara")
     data_update_period = peewee.TextField(null=True)
     data_version = peewee.TextField(null=True)

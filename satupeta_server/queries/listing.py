@@ -82,6 +82,11 @@ class ListRequest:
         """Whether so many rows come before the page that they must not be read themselves."""
         return self.limit is not None and self.limit > _FAR
 
+    @property
+    def compares(self) -> bool:
+        """Whether a filter is anything but an equality: it may find all rows or none."""
+        return any(atom.operator != "=" for alternatives in self.filters for atom in alternatives)
+
     def is_rare(self, tier: Tier) -> bool:
         """Tell whether few rows are known to be in a tier of the search."""
         if tier.implies_search:
@@ -182,6 +187,8 @@ class Listing:
     """Whether a search without a sort puts first what has the words in its name."""
     is_searchable: bool = True
     """Whether the table has a ``search_text``; without one a search is ignored."""
+    public: tuple[str, ...] = ()
+    """The filters that leave out nothing of what the public sees."""
     narrowings: Mapping[str, Narrowing] = field(default_factory=dict)
     """By the names of the parameters."""
     facets: Mapping[str, Facet] = field(default_factory=dict)
@@ -223,6 +230,11 @@ class Listing:
                 known = ", ".join(self.facets)
                 raise invalid("facets", "facet_unknown", facet=name[:60], known=known)
         return tuple(dict.fromkeys(names))
+
+    def choices(self, request: ListRequest) -> int:
+        """Count the fields whose values the number of public rows depends on."""
+        fields = {atom.field for alternatives in request.filters for atom in alternatives}
+        return len(fields.difference(self.public))
 
     def condition(self, source: Any, request: ListRequest, *, without: str = "") -> Any:
         """All that a request narrows the list by, as one condition.
@@ -290,7 +302,9 @@ class Listing:
 
         def expression(source: Any) -> Any:
             value = getattr(source, name)
-            return fn.lower(value) if isinstance(column, peewee.TextField) else value
+            # What is chosen is spelled in one way, and an index serves to choose and to sort by.
+            is_free = isinstance(column, peewee.TextField) and not column.choices
+            return fn.lower(value) if is_free else value
 
         return Key(expression, parser_of(column), column.null)
 

@@ -146,6 +146,7 @@ MAPSETS_LISTING = Listing(
     default_sort="created_at:desc",
     is_capped=True,
     has_cursor=True,
+    public=("is_active", "status_validation"),
     facets={
         "category": Facet("category_id", Category),
         "producer": Facet("producer_id", Organization),

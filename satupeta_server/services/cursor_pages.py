@@ -38,7 +38,9 @@ from satupeta_server.settings import Settings
 from satupeta_server.statements import Slot, Statement, parameter
 
 MOST_PLANNED_FILTERS = 3
-"""Filters up to which one plan is good enough whatever their values are."""
+"""Filters and words up to which one plan is good enough whatever their values are."""
+MOST_PLANNED_FIELDS = 2
+"""The same of the fields that are filtered by, as far as public rows differ in them."""
 
 _LIMIT = parameter(Slot("limit"), "bigint")
 _OFFSET = parameter(Slot("offset"), "bigint")
@@ -119,15 +121,19 @@ class CursorService(RecordService):
                 for counting, table in zip(countings, known, strict=True)
             ]
         query = peewee.Select([page], columns).with_cte(*tables)
-        anew = bool(shape.narrowed or shape.size > MOST_PLANNED_FILTERS)
-        anew |= shape.is_far
         return _Plan(
-            compiled(query, is_planned_anew=anew),
+            compiled(query, is_planned_anew=self._is_uneven(shape)),
             compiled(_counting(source, self._condition(caller, shape))),
             [_facets_text(one, self.resource.model) for one in countings],
         )
 
     _kept_plan = lru_cache(maxsize=MOST_SHAPES)(_plan)
+
+    def _is_uneven(self, shape: ListRequest) -> bool:
+        """Whether the values tell which plan is best."""
+        listing = self.resource.listing
+        is_much = shape.size > MOST_PLANNED_FILTERS or listing.choices(shape) > MOST_PLANNED_FIELDS
+        return bool(shape.narrowed) or shape.is_far or shape.compares or is_much
 
     def _condition(
         self, caller: Caller, shape: ListRequest, without: str = ""
@@ -154,7 +160,10 @@ class CursorService(RecordService):
     def _numbered(self, source: Any, caller: Caller, shape: ListRequest) -> Any:
         """The rows of the page by their places, and one more: it tells whether there is a next."""
         ordering = self.resource.listing.ordering(shape)
-        is_narrow = bool(ordering.tiers or shape.narrowed or shape.is_far)
+        # What is found by several fields, or must be ordered, is found by ids and keys alone: these
+        # stand in the indexes, and of the whole rows only those of the page are read.
+        is_narrow = self._is_uneven(shape) or self.resource.listing.choices(shape) > 1
+        is_narrow |= bool(ordering.tiers)
         if ordering.tiers:
             found = replace(shape, words=tuple(word.gathered() for word in shape.searched))
             # Of words that fewer names hold the index is asked in any case.
