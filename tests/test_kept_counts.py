@@ -28,6 +28,7 @@ ASKED: Sequence[dict[str, list[str]]] = (
     {"facets": [FACETS]},
     {"facets": [FACETS], "filter": ["data_status=tetap"]},
     {"search": ["kabupaten"]},
+    {"search": ["kabupaten"], "limit": ["1"]},
     {"search": ["dinas tahun"], "facets": ["year"]},
     {"bbox": ["95,-11,141,6"], "filter": ["is_popular!=true"]},
     {"datetime": ["2020-01-01/.."]},
@@ -63,11 +64,12 @@ def connected(settings: Settings) -> Iterator[Cursor]:
 
 
 async def answers(mapsets: MapsetService) -> list[Any]:
-    """Totals and facets of all that is asked, once what is to be kept was kept."""
+    """Totals, facets and first rows of all that is asked, once what is to be kept was kept."""
     given = []
     for caller, parameters in itertools.product(CALLERS, ASKED):
         page = await mapsets.list(caller, mapsets.resource.listing.read(parameters))
-        given.append((page.total, orjson.loads(page.members.get("facets", "{}"))))
+        first = [item["id"] for item in orjson.loads(page.items)]
+        given.append((page.total, orjson.loads(page.members.get("facets", "{}")), first))
     await asyncio.gather(*tasks._running)
     return given
 
@@ -138,6 +140,30 @@ async def test_a_change_beside_one_that_is_not_committed_counts_once(
         other.execute("COMMIT")
         totals += [(await answers(mapsets))[len(ASKED)][0] for _ in range(2)]
     assert totals == [59, 59, 58, 58]
+
+
+async def test_a_search_finds_what_is_newer_than_all_that_was_counted(
+    mapsets: MapsetService, settings: Settings
+) -> None:
+    asked = mapsets.resource.listing.read({"search": ["kabupaten"], "limit": ["1"]})
+    oldest = (
+        "SELECT id FROM mapsets WHERE search_text LIKE '%kabupaten%' AND NOT is_active"
+        " AND classification_id IN (SELECT id FROM classifications WHERE is_open)"
+        " ORDER BY created_at LIMIT 1"
+    )
+    with connected(settings) as cursor:
+        cursor.execute("UPDATE mapsets SET is_active = false, status_validation = 'approved'")
+        for number in range(1, 6):
+            cursor.execute(
+                f"UPDATE mapsets SET is_active = true WHERE id IN ({oldest}) RETURNING id::text"
+            )
+            (newest,) = cursor.fetchone()
+            # A page and the row that follows it are there when the first count is kept.
+            if number > 2:
+                page = await mapsets.list(Caller(), asked)
+                assert [item["id"] for item in orjson.loads(page.items)] == [newest]
+                assert page.total == number
+                await kept_counts.settled()
 
 
 async def test_what_no_kept_count_needs_is_forgotten_and_nothing_more(

@@ -5,11 +5,9 @@ from typing import Any
 import peewee
 from peewee import SQL
 
+from satupeta_server.queries.kept import TOTAL
 from satupeta_server.queries.ordering import Ordering
 from satupeta_server.statements import Slot
-
-TOTAL = SQL("(SELECT total FROM counted)")
-"""The number of rows, from the table that a statement has counted them in."""
 
 _NEEDED = SQL("%s::bigint + %s::bigint + 1", (Slot("limit"), Slot("offset")))
 

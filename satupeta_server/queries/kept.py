@@ -5,10 +5,12 @@ PostgreSQL's own rule for snapshots, stands in the log of changes with its sign;
 exact. Where too much changed, the log says that all is to be counted anew.
 """
 
+import functools
+import operator
 from typing import Any
 
 import peewee
-from peewee import SQL, fn
+from peewee import SQL, NodeList, fn
 
 from satupeta_server.models.kept_counts import KeptCount
 from satupeta_server.statements import Slot, parameter
@@ -17,6 +19,13 @@ REFRESHED_AFTER = 1000
 """Transactions after which a kept count is written anew, so that few changes are to be added."""
 USED_MINUTES = 15
 """After so long one that is used is written anew, too: those go first that nobody asks for."""
+TOTAL = SQL("(SELECT total FROM counted)")
+"""The number of rows, from the table ``counted``."""
+NEWEST = SQL("(SELECT newest FROM counted)")
+"""A time that no row is younger than; none where there are no rows."""
+_COUNTED = SQL(
+    "(counts ->> 'total')::bigint AS total, (counts ->> 'newest')::timestamptz AS newest"
+)
 
 
 def kept_count(name: str, changes: Any) -> Any:
@@ -51,13 +60,31 @@ def is_to_be_kept(kept: Any) -> Any:
     return SQL("NOT pg_is_in_recovery()") & old
 
 
-def total(kept: Any, changes: Any, counted: Any, condition: Any) -> Any:
-    """The expression of the number of rows; ``condition`` makes a condition of a source."""
+def count_of(source: Any, condition: Any) -> Any:
+    """The statement of the number of rows, and of the time of the youngest."""
+    return source.select(fn.count(SQL("*")), fn.max(source.created_at)).where(condition)
+
+
+def counted(kept: Any, changes: Any, source: Any, condition: Any) -> Any:
+    """The table ``counted`` of one row: the number of rows, and a time that none is younger than.
+
+    ``condition`` makes a condition of a source. The time is that of the youngest row, or of one
+    that has gone since it was counted.
+    """
     change = changes.alias()
-    added = change.select(fn.coalesce(fn.sum(change.sign), 0)).where(
-        since(change, kept.c.snapshot) & condition(change)
-    )
-    base = SQL("(counts ->> 'total')::bigint")
-    kept_total = peewee.Select([kept], [peewee.Expression(base, "+", added)])
-    fresh = counted.select(fn.count(SQL("*"))).where(condition(counted))
-    return fn.coalesce(kept_total, fresh)
+    snapshot = NodeList((SQL("("), peewee.Select([kept], [kept.c.snapshot]), SQL(")")))
+    parts = [
+        peewee.Select([kept], [_COUNTED]),
+        change.select(fn.sum(change.sign), fn.max(change.created_at).filter(change.sign > 0)).where(
+            since(change, snapshot) & condition(change)
+        ),
+        count_of(source, is_missing(kept) & condition(source)),
+    ]
+    united = functools.reduce(operator.add, parts).alias("counts")
+    columns = SQL("coalesce(sum(total), 0)::bigint AS total, max(newest) AS newest")
+    return peewee.Select([united], [columns]).cte("counted", materialized=True)
+
+
+def counted_to_keep() -> Any:
+    """The expression of the JSON object of what was counted."""
+    return SQL("(SELECT row_to_json(counted)::text FROM counted)")

@@ -7,7 +7,7 @@ from typing import Any
 import peewee
 from peewee import SQL, NodeList, fn
 
-from satupeta_server.statements import Slot, parameter
+from satupeta_server.statements import Slot
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ class Word:
         return ~self._stands_in(fn.plain_text(source.name), None)
 
     def _stands_in(self, text: Any, words: Any) -> Any:
-        stands = fn.strpos(text, fn.plain_text(parameter(self.text, "text"))) > 0
+        # A plan for any word would make its plain form again for each row.
+        plain = SQL("(SELECT plain_text(%s::text))", (self.text,))
+        stands = fn.strpos(text, plain) > 0
         if words is None:
             return stands
         has_one = NodeList((SQL("("), fn.words_of(text), SQL("&& %s::text[])", (words,))))

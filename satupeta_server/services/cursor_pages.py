@@ -1,6 +1,5 @@
 """Pages of a list that can be walked by a cursor, whose rows are many and are counted once."""
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,8 +17,16 @@ from satupeta_server.queries.facets import (
     counts_to_keep,
     facet_object,
 )
-from satupeta_server.queries.few_rows import TOTAL, ordered_by_total
-from satupeta_server.queries.kept import is_to_be_kept, kept_count, total
+from satupeta_server.queries.few_rows import ordered_by_total
+from satupeta_server.queries.kept import (
+    NEWEST,
+    TOTAL,
+    count_of,
+    counted,
+    counted_to_keep,
+    is_to_be_kept,
+    kept_count,
+)
 from satupeta_server.queries.listing import ListRequest
 from satupeta_server.queries.ordering import Ordering, Tier
 from satupeta_server.queries.paging import cut
@@ -99,16 +106,14 @@ class CursorService(RecordService):
     def _plan(self, caller: Caller, shape: ListRequest) -> _Plan:
         source = self.resource.model.alias()
         kept = kept_count("kept", self.changes)
-        number = total(kept, self.changes, source, self._condition(caller, shape))
-        counted = peewee.Select(columns=[number.alias("total")]).cte("counted", materialized=True)
         page = self._numbered(source, caller, shape)
         columns = [
             *self._page_columns(shape, page),
             TOTAL,
             SQL("pg_current_snapshot()::text"),
-            is_to_be_kept(kept),
+            peewee.Case(None, ((is_to_be_kept(kept), counted_to_keep()),)),
         ]
-        tables = [kept, counted]
+        tables = [kept, counted(kept, self.changes, source, self._condition(caller, shape))]
         countings = self._countings(caller, shape)
         if countings:
             known = [kept_count(_facets(number), self.changes) for number in range(len(countings))]
@@ -123,7 +128,7 @@ class CursorService(RecordService):
         query = peewee.Select([page], columns).with_cte(*tables)
         return _Plan(
             compiled(query, is_planned_anew=self._is_uneven(shape)),
-            compiled(_counting(source, self._condition(caller, shape))),
+            compiled(count_of(source, self._condition(caller, shape)(source))),
             [_facets_text(one, self.resource.model) for one in countings],
         )
 
@@ -169,11 +174,12 @@ class CursorService(RecordService):
             # Of words that fewer names hold the index is asked in any case.
             is_common = all(word.is_common_in_names for word in shape.searched)
             by_words = is_common and any(word.known is not None for word in shape.searched)
+            condition = self._tier_condition(caller, shape)
             rows = tiered_rows(
                 self.resource.model,
-                Route(ordering, self._tier_condition(caller, shape)),
+                Route(ordering, lambda row, tier: condition(row, tier) & _may_be_found(row)),
                 self._gathered(caller, found) if by_words else None,
-                functools.partial(self.visible, caller),
+                lambda row: self.visible(caller, row) & _may_be_found(row),
                 shape.after,
                 shape.is_rare,
                 shape.limit or 0,
@@ -234,8 +240,9 @@ class CursorService(RecordService):
         ]
 
 
-def _counting(source: Any, condition: Callable[[Any], Any]) -> Any:
-    return source.select(fn.count(SQL("*"))).where(condition(source))
+def _may_be_found(row: Any) -> Any:
+    """That a row is not younger than all that are found: the walk begins at the first of them."""
+    return row.created_at <= NEWEST
 
 
 def _facets(number: int) -> str:
@@ -250,14 +257,14 @@ def _facets_text(counting: Counting, model: Any) -> Statement:
 
 def _keep(total_key: str, facet_keys: Sequence[str], row: tuple[Any, ...]) -> None:
     """Keep the counts that a page was answered with, where they were dear."""
-    _items, _position, _is_followed, total, snapshot, keeps_total, *facets = row
+    _items, _position, _is_followed, total, snapshot, kept_total, *facets = row
     counts = {
         key: text
         for key, text in zip(facet_keys, facets[1:], strict=True)
         if text is not None and _rows_of(text) >= WORTH_KEEPING
     }
-    if keeps_total and total >= WORTH_KEEPING:
-        counts[total_key] = f'{{"total":{total}}}'
+    if kept_total and total >= WORTH_KEEPING:
+        counts[total_key] = kept_total
     if counts:
         keep_counts(counts, snapshot)
 
@@ -268,7 +275,7 @@ def _rows_of(counts: str) -> int:
 
 
 def _as_page(ordering: Ordering, request: ListRequest, limit: int, row: tuple[Any, ...]) -> Page:
-    items, position, is_followed, total, _snapshot, _keeps, *facets = row
+    items, position, is_followed, total, _snapshot, _kept_total, *facets = row
     cursor = write_cursor(ordering, orjson.loads(position)[0]) if position and is_followed else None
     members = {"next_cursor": orjson.dumps(cursor).decode()}
     if facets:
