@@ -62,7 +62,8 @@ def is_to_be_kept(kept: Any) -> Any:
 
 def count_of(source: Any, condition: Any) -> Any:
     """The statement of the number of rows, and of the time of the youngest."""
-    return source.select(fn.count(SQL("*")), fn.max(source.created_at)).where(condition)
+    columns = [fn.count(SQL("*")).alias("total"), fn.max(source.created_at).alias("newest")]
+    return source.select(*columns).where(condition)
 
 
 def counted(kept: Any, changes: Any, source: Any, condition: Any) -> Any:
@@ -73,12 +74,14 @@ def counted(kept: Any, changes: Any, source: Any, condition: Any) -> Any:
     """
     change = changes.alias()
     snapshot = NodeList((SQL("("), peewee.Select([kept], [kept.c.snapshot]), SQL(")")))
+    # Inside, PostgreSQL would start its helpers only to tell them that nothing is to be counted.
+    fresh = count_of(source, condition(source)).alias("fresh")
     parts = [
         peewee.Select([kept], [_COUNTED]),
         change.select(fn.sum(change.sign), fn.max(change.created_at).filter(change.sign > 0)).where(
             since(change, snapshot) & condition(change)
         ),
-        count_of(source, is_missing(kept) & condition(source)),
+        peewee.Select([fresh], [SQL("fresh.*")]).where(is_missing(kept)),
     ]
     united = functools.reduce(operator.add, parts).alias("counts")
     columns = SQL("coalesce(sum(total), 0)::bigint AS total, max(newest) AS newest")

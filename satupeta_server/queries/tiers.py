@@ -57,6 +57,7 @@ def tiered_rows(
     after: Sequence[Any] | None,
     is_rare: Callable[[Tier], bool],
     most: int,
+    few=None,
 ) -> Any:
     """The statement of the tiers, ids and keys of the rows; it still lacks limit and offset.
 
@@ -76,7 +77,7 @@ def tiered_rows(
         rows, row = walked.rows(source, tier, after)
         rows = _if_needed(rows, tables).order_by(*inner.clauses(row)).limit(limit)
         if is_rare(tier):
-            rows = walked.gathered(source, tier, after, tables).limit(limit)
+            rows = few.gathered(source, tier, after, tables).limit(limit)
         elif gathered is not None:
             edge = _edge(source, ordering, visible, tier, after, tables)
             near = rows.where(_is_within(inner, row, edge))

@@ -181,8 +181,9 @@ class CursorService(RecordService):
                 self._gathered(caller, found) if by_words else None,
                 lambda row: self.visible(caller, row) & _may_be_found(row),
                 shape.after,
-                shape.is_rare,
+                lambda tier: shape.is_rare(tier) or tier.implies_search and any(w.name_words is not None for w in shape.searched),
                 shape.limit or 0,
+                self._gathered(caller, found),
             )
         else:
             rows = source.select().where(self._condition(caller, shape)(source))
