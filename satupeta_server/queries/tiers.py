@@ -4,6 +4,7 @@ A word that half of all rows hold finds far more than a page shows. So each tier
 the page can need, in an order that an index has, and is read only where the better ones gave less.
 """
 
+import enum
 import functools
 import operator
 from collections.abc import Callable, Sequence
@@ -19,6 +20,17 @@ from satupeta_server.statements import Slot
 WINDOW = 3000
 """Rows that are looked at in their order before an index of words is asked."""
 _NEEDED = SQL("%s::bigint + %s::bigint + 1", (Slot("limit"), Slot("offset")))
+
+
+class Way(enum.Enum):
+    """How the rows of a tier are looked for."""
+
+    WALK = enum.auto()
+    """In the order of the list, each row by itself."""
+    GATHER = enum.auto()
+    """All at once by an index of words, and then ordered: they are not too many."""
+    EITHER = enum.auto()
+    """Among the first in the order and, where these have too few, all at once."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +64,18 @@ class Route:
 def tiered_rows(
     source: Any,
     walked: Route,
-    gathered: Route | None,
+    gathered: Route,
     visible: Callable[[Any], Any],
     after: Sequence[Any] | None,
-    is_rare: Callable[[Tier], bool],
+    way: Callable[[Tier], Way],
     most: int,
-    few=None,
 ) -> Any:
     """The statement of the tiers, ids and keys of the rows; it still lacks limit and offset.
 
-    The rows of a tier are looked for in the order of the list among the first of those that are
-    ``visible`` and, where these have too few, by an index of words: a word that many rows hold may
-    stand in old ones alone. Where no such index helps, ``gathered`` is None. ``after`` is the
-    place that the page begins after; ``is_rare`` tells of a tier whether few rows are known to be
-    in it; a page needs no more than ``most`` rows.
+    ``walked`` and ``gathered`` are the routes of these ways; the first of the rows that are
+    ``visible`` are walked before all are gathered, as a word that many rows hold may stand in old
+    ones alone. ``after`` is the place that the page begins after; a page needs no more than
+    ``most`` rows.
     """
     ordering, limit = walked.ordering, SQL(str(most))
     tables: list[Any] = []
@@ -76,9 +86,9 @@ def tiered_rows(
         inner = ordering.within_tier()
         rows, row = walked.rows(source, tier, after)
         rows = _if_needed(rows, tables).order_by(*inner.clauses(row)).limit(limit)
-        if is_rare(tier):
-            rows = few.gathered(source, tier, after, tables).limit(limit)
-        elif gathered is not None:
+        if way(tier) is Way.GATHER:
+            rows = gathered.gathered(source, tier, after, tables).limit(limit)
+        elif way(tier) is Way.EITHER:
             edge = _edge(source, ordering, visible, tier, after, tables)
             near = rows.where(_is_within(inner, row, edge))
             near = near.cte(f"near_{tier.value}", materialized=True)

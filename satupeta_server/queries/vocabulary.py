@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from satupeta_server.errors import invalid
 from satupeta_server.queries.stop_words import STOP_WORDS
 from satupeta_server.queries.values import is_storable
+from satupeta_server.statements import Slot, Statement, Values
 
 LONGEST_QUERY = 255
 MOST_WORDS = 16
@@ -23,7 +24,8 @@ WORD = re.compile(r"[^\W_]+(?:\.[^\W_]+)*")
 _COMMON = """(SELECT word, frequency * (
     SELECT reltuples FROM pg_class WHERE oid = 'mapsets'::regclass
 ) AS mapsets FROM common_words() WHERE index_name = 'mapsets_search_words')"""
-MEANINGS = f"""SELECT meant.plain, meant.words, (
+MEANINGS = Statement.of(
+    f"""SELECT meant.plain, meant.words, (
     SELECT coalesce(sum(common.mapsets), 0)
     FROM unnest(meant.words) AS given (word) JOIN {_COMMON} AS common USING (word)
 )
@@ -44,7 +46,9 @@ FROM (
         OFFSET 0
     ) AS asked
     OFFSET 0
-) AS meant ORDER BY meant.place"""  # noqa: S608
+) AS meant ORDER BY meant.place""",  # noqa: S608
+    [Slot("most"), Slot("is_open"), Slot("last"), Slot("words")],
+)
 """For each word of a search its plain form, the words by which records are found, and about how
 many mapsets have one of these, where that is many.
 
@@ -52,7 +56,8 @@ They share a stem with it; those of the last word, while it is being typed, also
 """
 _ONE_ERROR = 0.7
 """How much alike short words are at least that differ by one letter, or by the places of two."""
-ALIKE = f"""SELECT asked.plain, alike.word, alike.likeness, coalesce(common.mapsets, 0)
+ALIKE = Statement.of(
+    f"""SELECT asked.plain, alike.word, alike.likeness, coalesce(common.mapsets, 0)
 FROM unnest(%s::text[]) AS asked (plain), LATERAL (
     SELECT found.word, max(found.likeness) AS likeness FROM (
         SELECT known.word, similarity(known.word, asked.plain) AS likeness
@@ -63,7 +68,9 @@ FROM unnest(%s::text[]) AS asked (plain), LATERAL (
             AND is_misspelled(known.word, asked.plain)
     ) AS found GROUP BY found.word ORDER BY likeness DESC, found.word LIMIT %s
 ) AS alike LEFT JOIN {_COMMON} AS common USING (word)
-ORDER BY alike.likeness DESC, alike.word"""  # noqa: S608
+ORDER BY alike.likeness DESC, alike.word""",  # noqa: S608
+    [Slot("words"), MOST_COMPARED],
+)
 """For each of some plain words those that are spelled like it, the most alike first, how much they
 are so (0 to 1), and about how many mapsets have them."""
 _SHARE = 0.8
@@ -81,9 +88,10 @@ class Terms:
     is_open: bool
     """Whether the last of them may go on."""
 
-    def parameters(self, most: int) -> tuple[object, ...]:
+    def parameters(self, most: int) -> Values:
         """What the statement of the meanings takes, to find so many words for each and one more."""
-        return (most + 1, self.is_open, len(self.words), list(self.words))
+        words = list(self.words)
+        return {"most": most + 1, "is_open": self.is_open, "last": len(words), "words": words}
 
 
 @dataclass(frozen=True)

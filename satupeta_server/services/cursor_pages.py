@@ -1,5 +1,6 @@
 """Pages of a list that can be walked by a cursor, whose rows are many and are counted once."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -31,7 +32,7 @@ from satupeta_server.queries.listing import ListRequest
 from satupeta_server.queries.ordering import Ordering, Tier
 from satupeta_server.queries.paging import cut
 from satupeta_server.queries.shapes import shaped
-from satupeta_server.queries.tiers import Route, tier_first, tiered_rows
+from satupeta_server.queries.tiers import Route, Way, tier_first, tiered_rows
 from satupeta_server.security.callers import Caller
 from satupeta_server.services.kept_counts import (
     WORTH_KEEPING,
@@ -170,20 +171,15 @@ class CursorService(RecordService):
         is_narrow = self._is_uneven(shape) or self.resource.listing.choices(shape) > 1
         is_narrow |= bool(ordering.tiers)
         if ordering.tiers:
-            found = replace(shape, words=tuple(word.gathered() for word in shape.searched))
-            # Of words that fewer names hold the index is asked in any case.
-            is_common = all(word.is_common_in_names for word in shape.searched)
-            by_words = is_common and any(word.known is not None for word in shape.searched)
             condition = self._tier_condition(caller, shape)
             rows = tiered_rows(
                 self.resource.model,
                 Route(ordering, lambda row, tier: condition(row, tier) & _may_be_found(row)),
-                self._gathered(caller, found) if by_words else None,
+                self._gathered(caller, shape),
                 lambda row: self.visible(caller, row) & _may_be_found(row),
                 shape.after,
-                lambda tier: shape.is_rare(tier) or tier.implies_search and any(w.name_words is not None for w in shape.searched),
+                functools.partial(_way, shape),
                 shape.limit or 0,
-                self._gathered(caller, found),
             )
         else:
             rows = source.select().where(self._condition(caller, shape)(source))
@@ -205,7 +201,8 @@ class CursorService(RecordService):
         return peewee.Select([page], [SQL("page.*"), place]).alias("numbered")
 
     def _gathered(self, caller: Caller, shape: ListRequest) -> Route:
-        return Route(self.resource.listing.ordering(shape), self._tier_condition(caller, shape))
+        found = replace(shape, words=tuple(word.gathered() for word in shape.searched))
+        return Route(self.resource.listing.ordering(found), self._tier_condition(caller, found))
 
     def _whole_rows(self, cut_out: Any, ordering: Ordering) -> Any:
         """The rows of which the ids and keys were cut out: what comes before them is not read."""
@@ -239,6 +236,14 @@ class CursorService(RecordService):
             last.cast("text"),
             fn.count(SQL("*")) > _LIMIT,
         ]
+
+
+def _way(shape: ListRequest, tier: Tier) -> Way:
+    words = shape.searched
+    if shape.is_rare(tier) or (tier.implies_search and any(word.name_words for word in words)):
+        return Way.GATHER
+    is_common = all(word.is_common_in_names for word in words)
+    return Way.EITHER if is_common and any(word.known for word in words) else Way.WALK
 
 
 def _may_be_found(row: Any) -> Any:

@@ -20,7 +20,6 @@ from satupeta_server.queries.matching import (
 from satupeta_server.queries.vocabulary import (
     ALIKE,
     MEANINGS,
-    MOST_COMPARED,
     Alike,
     Meaning,
     Terms,
@@ -82,7 +81,7 @@ class ForgivingService:
 
     async def _similar(self, caller: Caller, lost: Collection[str]) -> Mapping[str, list[Alike]]:
         """For each word those spelled most like it of which the caller has a record."""
-        rows = await database.aio_execute_sql(ALIKE, [sorted(lost), MOST_COMPARED], fetchall)
+        rows = await database.aio_execute_sql(ALIKE, {"words": sorted(lost)}, fetchall)
         similar = {plain: [row[1:] for row in rows if row[0] == plain] for plain in lost}
         # To look for common ones would take long.
         seen, hidden = {row[1] for row in rows if row[3] > MOST_RANKED}, set[str]()
