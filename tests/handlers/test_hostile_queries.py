@@ -313,7 +313,7 @@ async def test_nothing_large_is_prepared(api: Api) -> None:
     assert max(sizes) < 40_000
     most = 0
     for names in itertools.combinations(FACETS.split(","), 4):
-        filters = [f"producer_id={ID}", "data_status=tetap", "coverage_level=desa"]
+        filters = [f"producer_id={ID}", "data_status=tetap", "is_active=true"]
         await check(api, "/mapsets", user=None, filter=filters, facets=",".join(names), limit=0)
         sizes = [size for (size,) in await pool.aio_execute_sql(sql, (), rows)]
         assert sum(sizes) <= 1.05 * MOST_PREPARED
