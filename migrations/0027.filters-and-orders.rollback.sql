@@ -3,6 +3,7 @@
 DROP INDEX CONCURRENTLY IF EXISTS mapsets_by_validation;
 DROP INDEX CONCURRENTLY IF EXISTS mapsets_by_popularity;
 DROP INDEX CONCURRENTLY IF EXISTS mapsets_by_update;
+DROP INDEX CONCURRENTLY IF EXISTS mapsets_by_whole_name;
 DROP INDEX CONCURRENTLY IF EXISTS mapsets_public_by_time;
 DROP INDEX CONCURRENTLY IF EXISTS mapsets_public_by_kind;
 DROP INDEX CONCURRENTLY IF EXISTS mapsets_public_by_regional;

@@ -30,13 +30,15 @@ CREATE INDEX CONCURRENTLY mapsets_public_by_regional ON mapsets (regional_id, cr
 -- Of the fields with few values any may be left out: PostgreSQL then skips from one to the next of
 -- its values (from version 18 on).
 DROP INDEX CONCURRENTLY IF EXISTS mapsets_public_by_kind;
-CREATE INDEX CONCURRENTLY mapsets_public_by_kind ON mapsets (data_status, is_popular, coverage_level, projection_system_id, created_at DESC, id DESC)
-    INCLUDE (classification_id, category_id, producer_id, regional_id, coverage_area, temporal_start, temporal_end, updated_at)
+CREATE INDEX CONCURRENTLY mapsets_public_by_kind ON mapsets (data_status, is_popular, coverage_level, coverage_area, projection_system_id, created_at DESC, id DESC)
+    INCLUDE (classification_id, category_id, producer_id, regional_id, temporal_start, temporal_end, updated_at)
     WHERE deleted_at IS NULL AND is_active AND status_validation = 'approved';
 DROP INDEX CONCURRENTLY IF EXISTS mapsets_public_by_time;
 CREATE INDEX CONCURRENTLY mapsets_public_by_time ON mapsets (temporal_start, created_at DESC, id DESC)
     INCLUDE (classification_id, category_id, producer_id, regional_id, projection_system_id, data_status, coverage_level, coverage_area, is_popular, temporal_end, updated_at)
     WHERE deleted_at IS NULL AND is_active AND status_validation = 'approved';
+DROP INDEX CONCURRENTLY IF EXISTS mapsets_by_whole_name;
+CREATE INDEX CONCURRENTLY mapsets_by_whole_name ON mapsets USING hash (name) WHERE deleted_at IS NULL;
 
 -- The orders of the administrators' table that had none.
 DROP INDEX CONCURRENTLY IF EXISTS mapsets_by_update;

@@ -114,13 +114,29 @@ def _step(backend: Any, migration: Any, direction: str, note: Callable[..., None
     try:
         backend.ensure_internal_schema_updated()
         with _patient(backend, is_needed=not migration.use_transactions), backend.transaction():
-            migration.process_steps(backend, direction)
+            _process(backend, migration, direction)
             note(migration, log=False)
             backend.log_migration(migration, direction)
     except psycopg2.Error as error:
         reason = str(error).strip().splitlines()[0]
         what = "and was rolled back" if migration.use_transactions else "on its way"
         raise StartError(f"A migration failed {what}: {reason}.") from error
+
+
+def _process(backend: Any, migration: Any, direction: str) -> None:
+    """Run the statements of a migration.
+
+    yoyo undoes what was done outside a transaction by the statements that stand as far from the
+    end of the rollback, and would drop indexes that readers need. What is left there is done
+    again, beginning with its first statement.
+    """
+    if migration.use_transactions:
+        migration.process_steps(backend, direction)
+        return
+    steps = migration.steps if direction == "apply" else reversed(migration.steps)
+    with backend.disable_transactions():
+        for step in steps:
+            getattr(step, direction)(backend)
 
 
 @contextlib.contextmanager
@@ -215,6 +231,7 @@ def _yoyo_address(database_url: str) -> str:
     """Write the address as yoyo reads it: everything besides the database's name as a parameter."""
     parts = parse_dsn(database_url)
     name = parts.pop("dbname")
-    limit = f"-c lock_timeout={LOCK_MILLISECONDS}"
-    parts["options"] = f"{parts.get('options', '')} {limit}".strip()
+    # What the role of a server behind a pooler allows a statement is meant for requests.
+    limits = f"-c statement_timeout=0 -c lock_timeout={LOCK_MILLISECONDS}"
+    parts["options"] = f"{parts.get('options', '')} {limits}".strip()
     return f"postgresql:///{quote(name)}?{urlencode(parts)}"

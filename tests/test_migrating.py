@@ -75,6 +75,26 @@ def test_who_dies_before_a_step_is_noted_has_not_taken_it(
     assert schema(empty) == []
 
 
+def test_a_failure_outside_a_transaction_leaves_what_readers_need(empty: str) -> None:
+    migrating.upgrade(empty)
+    whole = schema(empty)
+    migrating.downgrade(empty, "0026.spellings-index")
+    execute(empty, "CREATE TABLE mapsets_public_by_category_wide ()")
+    with pytest.raises(StartError, match="failed on its way"):
+        migrating.upgrade(empty)
+    valid = {name for _, name, *_ in schema(empty)}
+    assert {"mapsets_public", "mapsets_public_by_producer", "mapsets_public_by_category"} <= valid
+    execute(empty, "DROP TABLE mapsets_public_by_category_wide")
+    migrating.upgrade(empty)
+    assert schema(empty) == whole
+
+
+def test_the_role_s_limit_of_a_statement_is_not_one_of_migrations(empty: str) -> None:
+    name = empty.rpartition("/")[2].partition("?")[0]
+    execute(empty, f"ALTER DATABASE {name} SET statement_timeout = 1")
+    assert migrating.upgrade(empty) == migration_files.migration_names()
+
+
 def test_the_lock_of_a_killed_process_is_broken(empty: str) -> None:
     migrating.upgrade(empty)
     execute(empty, "INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 1)")

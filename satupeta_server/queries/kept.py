@@ -74,7 +74,7 @@ def counted(kept: Any, changes: Any, source: Any, condition: Any) -> Any:
     """
     change = changes.alias()
     snapshot = NodeList((SQL("("), peewee.Select([kept], [kept.c.snapshot]), SQL(")")))
-    # Inside, PostgreSQL would start its helpers only to tell them that nothing is to be counted.
+    # Outside: a count that is not needed is not even begun.
     fresh = count_of(source, condition(source)).alias("fresh")
     parts = [
         peewee.Select([kept], [_COUNTED]),

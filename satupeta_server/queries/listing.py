@@ -83,6 +83,17 @@ class ListRequest:
         return self.limit is not None and self.limit > _FAR
 
     @property
+    def is_walked(self) -> bool:
+        """Whether the rows of a search are looked for among the first ones, at first."""
+        words = self.searched
+        return all(word.is_walked for word in words) and any(word.known for word in words)
+
+    @property
+    def number_of_fields(self) -> int:
+        """The number of fields that are filtered by."""
+        return len({atom.field for alternatives in self.filters for atom in alternatives})
+
+    @property
     def compares(self) -> bool:
         """Whether a filter is anything but an equality: it may find all rows or none."""
         return any(atom.operator != "=" for alternatives in self.filters for atom in alternatives)
@@ -187,8 +198,8 @@ class Listing:
     """Whether a search without a sort puts first what has the words in its name."""
     is_searchable: bool = True
     """Whether the table has a ``search_text``; without one a search is ignored."""
-    public: tuple[str, ...] = ()
-    """The filters that leave out nothing of what the public sees."""
+    public: Mapping[str, object] = field(default_factory=dict)
+    """What all that the public sees has in common: fields and values."""
     narrowings: Mapping[str, Narrowing] = field(default_factory=dict)
     """By the names of the parameters."""
     facets: Mapping[str, Facet] = field(default_factory=dict)
@@ -231,10 +242,20 @@ class Listing:
                 raise invalid("facets", "facet_unknown", facet=name[:60], known=known)
         return tuple(dict.fromkeys(names))
 
-    def choices(self, request: ListRequest) -> int:
-        """Count the fields whose values the number of public rows depends on."""
-        fields = {atom.field for alternatives in request.filters for atom in alternatives}
-        return len(fields.difference(self.public))
+    def for_public(self, request: ListRequest) -> ListRequest:
+        """Leave out the filters that leave out nothing of what the public sees.
+
+        Raises InvalidError for a filter that the list does not know.
+        """
+        filters = tuple(group for group in request.filters if not self._is_public(group))
+        return replace(request, filters=filters)
+
+    def _is_public(self, group: Alternatives) -> bool:
+        values = [value_of(self.column(atom), atom) for atom in group]
+        return any(
+            atom.operator == "=" and atom.field in self.public and self.public[atom.field] == value
+            for atom, value in zip(group, values, strict=True)
+        )
 
     def condition(self, source: Any, request: ListRequest, *, without: str = "") -> Any:
         """All that a request narrows the list by, as one condition.

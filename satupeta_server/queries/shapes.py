@@ -75,6 +75,7 @@ def _word(word: Word, values: _Values) -> Word:
         word.is_rare_in_names,
         word.is_common_in_names,
         None if word.known is None else values.slot(word.known),
+        word.is_walked,
     )
 
 

@@ -57,7 +57,7 @@ class Route:
         rows, _ = self.rows(source, tier, after)
         found = rows.offset(SQL("0")).alias("found")
         clauses = self.ordering.within_tier().by_columns().clauses(found.c)
-        # Outside, or PostgreSQL would start its helpers only to tell them that nothing is needed.
+        # Outside: what is not needed is not even begun.
         return _if_needed(peewee.Select([found], [SQL("found.*")]), tables).order_by(*clauses)
 
 

@@ -32,8 +32,14 @@ class Word:
 
     known: Sequence[str] | Slot | None = None
     """The words of all texts that hold this one, however many rows do."""
+    is_walked: bool = False
+    """Whether a page of names with all the words is looked for among the first rows, at first."""
     is_gathered: bool = False
     """Whether all rows that have it are read, and found by the index alone."""
+
+    def walked(self) -> "Word":
+        """The same word for who looks at the first rows, one by one."""
+        return replace(self, words=None, name_words=None)
 
     def gathered(self) -> "Word":
         """The same word for who reads all rows that have it."""

@@ -146,7 +146,7 @@ MAPSETS_LISTING = Listing(
     default_sort="created_at:desc",
     is_capped=True,
     has_cursor=True,
-    public=("is_active", "status_validation"),
+    public={"is_active": True, "status_validation": "approved"},
     facets={
         "category": Facet("category_id", Category),
         "producer": Facet("producer_id", Organization),

@@ -34,6 +34,7 @@ from satupeta_server.queries.paging import cut
 from satupeta_server.queries.shapes import shaped
 from satupeta_server.queries.tiers import Route, Way, tier_first, tiered_rows
 from satupeta_server.security.callers import Caller
+from satupeta_server.security.permissions import Scope
 from satupeta_server.services.kept_counts import (
     WORTH_KEEPING,
     count_key,
@@ -48,7 +49,7 @@ from satupeta_server.statements import Slot, Statement, parameter
 MOST_PLANNED_FILTERS = 3
 """Filters and words up to which one plan is good enough whatever their values are."""
 MOST_PLANNED_FIELDS = 2
-"""The same of the fields that are filtered by, as far as public rows differ in them."""
+"""The same of the fields that are filtered by."""
 
 _LIMIT = parameter(Slot("limit"), "bigint")
 _OFFSET = parameter(Slot("offset"), "bigint")
@@ -83,6 +84,8 @@ class CursorService(RecordService):
         """
         listing = self.resource.listing
         limit = listing.limit(request, self.settings.list_limit) or 0
+        if caller.scope(f"{self.resource.subject}:read") is Scope.PUBLIC:
+            request = listing.for_public(request)
         if not self._knows_cluster:
             await forget_other_cluster()
             self._knows_cluster = True
@@ -137,8 +140,7 @@ class CursorService(RecordService):
 
     def _is_uneven(self, shape: ListRequest) -> bool:
         """Whether the values tell which plan is best."""
-        listing = self.resource.listing
-        is_much = shape.size > MOST_PLANNED_FILTERS or listing.choices(shape) > MOST_PLANNED_FIELDS
+        is_much = shape.size > MOST_PLANNED_FILTERS or shape.number_of_fields > MOST_PLANNED_FIELDS
         return bool(shape.narrowed) or shape.is_far or shape.compares or is_much
 
     def _condition(
@@ -168,13 +170,12 @@ class CursorService(RecordService):
         ordering = self.resource.listing.ordering(shape)
         # What is found by several fields, or must be ordered, is found by ids and keys alone: these
         # stand in the indexes, and of the whole rows only those of the page are read.
-        is_narrow = self._is_uneven(shape) or self.resource.listing.choices(shape) > 1
+        is_narrow = self._is_uneven(shape) or shape.number_of_fields > 1
         is_narrow |= bool(ordering.tiers)
         if ordering.tiers:
-            condition = self._tier_condition(caller, shape)
             rows = tiered_rows(
                 self.resource.model,
-                Route(ordering, lambda row, tier: condition(row, tier) & _may_be_found(row)),
+                self._walked(caller, shape),
                 self._gathered(caller, shape),
                 lambda row: self.visible(caller, row) & _may_be_found(row),
                 shape.after,
@@ -199,6 +200,13 @@ class CursorService(RecordService):
         page = (self._whole_rows(cut_out, ordering) if is_narrow else cut_out).alias("page")
         place = fn.row_number().over().alias("place")
         return peewee.Select([page], [SQL("page.*"), place]).alias("numbered")
+
+    def _walked(self, caller: Caller, shape: ListRequest) -> Route:
+        if shape.is_walked:
+            shape = replace(shape, words=tuple(word.walked() for word in shape.searched))
+        condition = self._tier_condition(caller, shape)
+        ordering = self.resource.listing.ordering(shape)
+        return Route(ordering, lambda row, tier: condition(row, tier) & _may_be_found(row))
 
     def _gathered(self, caller: Caller, shape: ListRequest) -> Route:
         found = replace(shape, words=tuple(word.gathered() for word in shape.searched))
@@ -239,11 +247,12 @@ class CursorService(RecordService):
 
 
 def _way(shape: ListRequest, tier: Tier) -> Way:
-    words = shape.searched
-    if shape.is_rare(tier) or (tier.implies_search and any(word.name_words for word in words)):
+    if shape.is_rare(tier):
         return Way.GATHER
-    is_common = all(word.is_common_in_names for word in words)
-    return Way.EITHER if is_common and any(word.known for word in words) else Way.WALK
+    if shape.is_walked:
+        return Way.EITHER
+    is_known = tier.implies_search and any(word.name_words for word in shape.searched)
+    return Way.GATHER if is_known else Way.WALK
 
 
 def _may_be_found(row: Any) -> Any:

@@ -14,6 +14,13 @@ MOST_WORDS = 100
 """Words in which a searched one may stand; beyond, reading the texts is quicker."""
 COMMON = 0.1
 """Share of the mapsets from which on reading their texts is quicker than the index of words."""
+FREQUENT = 0.01
+"""Share of the names from which on a page of them stands among the first rows, most likely."""
+_WALKED = 20
+"""Of a share, squared, times the rows: from there on walking to a page reads less than the index.
+
+It reads a page's rows, divided by the share, and the index the share of all rows, which lie apart.
+"""
 _FREQUENCIES_HOLD_SECONDS = 60.0
 
 # The index of the words is by trigrams: of a shorter one it would be read whole. Without accents a
@@ -41,7 +48,9 @@ ORDER BY asked.place""",
     [MOST_WORDS + 1, LONGEST_SEARCH, MOST_WORDS + 1, Slot("search")],
 )
 # What PostgreSQL itself knows of the most common words, since it last analysed the mapsets.
-_FREQUENCIES = "SELECT index_name, word, frequency FROM common_words()"
+_FREQUENCIES = """SELECT index_name, word, frequency, (
+    SELECT reltuples FROM pg_class WHERE oid = 'mapsets'::regclass
+) FROM common_words()"""
 
 
 class Vocabulary:
@@ -49,6 +58,7 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self._frequencies: Mapping[tuple[str, str], float] = {}
+        self._rows = 0.0
         self._read_at = float("-inf")
 
     async def find(self, search: str) -> Sequence[Word]:
@@ -86,6 +96,7 @@ class Vocabulary:
         ]
         texts = [self._share("mapsets_search_words", words) for words in known]
         names = [self._share("mapsets_name_words", words) for words in known]
+        is_walked = self._is_walked(names)
         found = []
         for (text, _, producers), words, in_texts, in_names in zip(
             rows, known, texts, names, strict=True
@@ -101,10 +112,20 @@ class Vocabulary:
                     is_rare=in_texts == 0,
                     is_rare_in_names=in_names == 0,
                     is_common_in_names=in_names >= COMMON,
+                    is_walked=is_walked,
                     known=words,
                 )
             )
         return found
+
+    def _is_walked(self, shares: Sequence[float]) -> bool:
+        """Whether a page of the names with all words is likely to stand among the first rows."""
+        frequent = [
+            share >= COMMON or (share >= FREQUENT and share * share * self._rows > _WALKED)
+            for share in shares
+        ]
+        # Of two that are not common hardly any name has both.
+        return all(frequent) and sum(share < COMMON for share in shares) <= 1
 
     def _share(self, index: str, words: Sequence[str] | None) -> float:
         """The share of the rows that hold one of some words; 0 where all of them are rare."""
@@ -116,5 +137,6 @@ class Vocabulary:
         if time.monotonic() - self._read_at < _FREQUENCIES_HOLD_SECONDS:
             return
         rows = await database.aio_execute_sql(_FREQUENCIES, (), fetchall)
-        self._frequencies = {(index, word): frequency for index, word, frequency in rows}
+        self._frequencies = {(index, word): frequency for index, word, frequency, _ in rows}
+        self._rows = rows[0][3] if rows else 0.0
         self._read_at = time.monotonic()

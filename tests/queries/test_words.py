@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
@@ -83,3 +84,30 @@ def test_a_common_word_is_looked_up_beside_a_rare_one_only() -> None:
     assert looked_up(peta, rare) == [(True, True)] * 2
     assert looked_up(rare, unknown) == [(True, True), (False, False)]
     assert looked_up(of_a_producer, rare) == [(False, True), (True, True)]
+
+
+@pytest.mark.parametrize(
+    ("shares", "rows", "is_walked"),
+    [
+        ((0.5,), 60, True),
+        ((0.05,), 1_000, False),
+        ((0.05,), 10_000, True),
+        ((0.02,), 10_000, False),
+        ((0.02,), 1_000_000, True),
+        ((0.005,), 1_000_000, False),
+        ((0.5, 0.02), 1_000_000, True),
+        ((0.02, 0.02), 1_000_000, False),
+        ((0.5, 0.0), 1_000_000, False),
+        ((0.0,), 1_000_000, False),
+    ],
+)
+def test_what_enough_names_hold_is_looked_for_among_the_first(
+    shares: tuple[float, ...], rows: float, is_walked: bool
+) -> None:
+    vocabulary = Vocabulary()
+    vocabulary._rows = rows
+    vocabulary._frequencies = {
+        ("mapsets_name_words", f"word{number}"): share for number, share in enumerate(shares)
+    }
+    found = vocabulary._words([(f"word{n}", [f"word{n}"], []) for n in range(len(shares))])
+    assert [word.is_walked for word in found] == [is_walked] * len(shares)
