@@ -302,6 +302,7 @@ def server_parameters(settings: Settings) -> dict[str, str]:
         "client_connection_check_interval": "500",
         "jit": "off",
         "work_mem": "32768",
+        # Plans are made for any word: starting helpers for a rare one takes longer than its answer.
         "max_parallel_workers_per_gather": "0",
         # Each search reads what is pending for the index of words.
         "gin_pending_list_limit": "512",

@@ -14,7 +14,8 @@ from satupeta_server.statements import Slot
 class Word:
     """A word that a row's text must hold, whatever the case and the accents.
 
-    Each part may be a slot.
+    Each part may be a slot. What is made of slots stands in subqueries: a plan for any value would
+    make it again for each row.
     """
 
     text: str | Slot
@@ -50,7 +51,7 @@ class Word:
         held = self._stands_in(peewee.Column(source, "search_text"), self.words)
         if self.producers is None:
             return held
-        among = SQL("= ANY(%s::text[]::uuid[])", (self.producers,))
+        among = SQL("= ANY((SELECT %s::text[]::uuid[])::uuid[])", (self.producers,))
         return NodeList((source.producer_id, among)) | held
 
     def in_name(self, source: Any, *, by_index: bool = True) -> Any:
@@ -62,7 +63,6 @@ class Word:
         return ~self._stands_in(fn.plain_text(source.name), None)
 
     def _stands_in(self, text: Any, words: Any) -> Any:
-        # A plan for any word would make its plain form again for each row.
         plain = SQL("(SELECT plain_text(%s::text))", (self.text,))
         stands = fn.strpos(text, plain) > 0
         if words is None:

@@ -89,8 +89,9 @@ class CursorService(RecordService):
         if not self._knows_cluster:
             await forget_other_cluster()
             self._knows_cluster = True
-        words = await self._vocabulary.find(request.search)
-        shape, values = shaped(listing, request, words, needed=request.offset + limit + 1)
+        needed = request.offset + limit + 1
+        words = await self._vocabulary.find(request.search, needed)
+        shape, values = shaped(listing, request, words, needed=needed)
         plan = (self._plan if shape.is_large else self._kept_plan)(caller.shape(), shape)
         values |= caller.values()
         zone = self.settings.timezone

@@ -7,6 +7,7 @@ from peewee_async.databases import fetchall
 
 from satupeta_server.database import database
 from satupeta_server.queries.listing import LONGEST_SEARCH, check_number_of_words
+from satupeta_server.queries.tiers import WINDOW
 from satupeta_server.queries.words import Word
 from satupeta_server.statements import Slot, Statement
 
@@ -14,13 +15,13 @@ MOST_WORDS = 100
 """Words in which a searched one may stand; beyond, reading the texts is quicker."""
 COMMON = 0.1
 """Share of the mapsets from which on reading their texts is quicker than the index of words."""
-FREQUENT = 0.01
-"""Share of the names from which on a page of them stands among the first rows, most likely."""
 _WALKED = 20
 """Of a share, squared, times the rows: from there on walking to a page reads less than the index.
 
 It reads a page's rows, divided by the share, and the index the share of all rows, which lie apart.
 """
+_SURELY = 1.5
+"""How many times as many rows as a page needs the first ones hold on average, to be tried."""
 _FREQUENCIES_HOLD_SECONDS = 60.0
 
 # The index of the words is by trigrams: of a shorter one it would be read whole. Without accents a
@@ -61,8 +62,10 @@ class Vocabulary:
         self._rows = 0.0
         self._read_at = float("-inf")
 
-    async def find(self, search: str) -> Sequence[Word]:
+    async def find(self, search: str, needed: int) -> Sequence[Word]:
         """Give the words of a search with those that hold them, where they are few enough.
+
+        ``needed`` is the number of rows up to the end of the page.
 
         Raises InvalidError for too many words.
         """
@@ -73,7 +76,7 @@ class Vocabulary:
         rows = await database.aio_execute_sql(_FOUND, {"search": " ".join(said)}, fetchall)
         # Without its accents one word may be several, or nothing at all, which every text holds.
         check_number_of_words(len(rows))
-        return self._words(rows) or [Word("")]
+        return self._words(rows, needed) or [Word("")]
 
     async def common(self, share: float) -> Sequence[str]:
         """Give the words that more than a share of the mapsets hold, the most common first."""
@@ -85,7 +88,9 @@ class Vocabulary:
         ]
         return [word for _, word in sorted(found, reverse=True)]
 
-    def _words(self, rows: Sequence[tuple[str, Sequence[str] | None, Sequence[str]]]) -> list[Word]:
+    def _words(
+        self, rows: Sequence[tuple[str, Sequence[str] | None, Sequence[str]]], needed: int
+    ) -> list[Word]:
         """Say of each word by which words an index finds it, where that is worth while.
 
         Beside a word that few rows hold a common one is, too: the index reads of its rows only
@@ -96,7 +101,7 @@ class Vocabulary:
         ]
         texts = [self._share("mapsets_search_words", words) for words in known]
         names = [self._share("mapsets_name_words", words) for words in known]
-        is_walked = self._is_walked(names)
+        is_walked = self._is_walked(names, needed)
         found = []
         for (text, _, producers), words, in_texts, in_names in zip(
             rows, known, texts, names, strict=True
@@ -118,14 +123,15 @@ class Vocabulary:
             )
         return found
 
-    def _is_walked(self, shares: Sequence[float]) -> bool:
+    def _is_walked(self, shares: Sequence[float], needed: int) -> bool:
         """Whether a page of the names with all words is likely to stand among the first rows."""
-        frequent = [
-            share >= COMMON or (share >= FREQUENT and share * share * self._rows > _WALKED)
-            for share in shares
-        ]
+
+        def is_frequent(share: float) -> bool:
+            is_near = share * WINDOW >= needed * _SURELY
+            return share >= COMMON or (is_near and share * share * self._rows > _WALKED)
+
         # Of two that are not common hardly any name has both.
-        return all(frequent) and sum(share < COMMON for share in shares) <= 1
+        return all(map(is_frequent, shares)) and sum(share < COMMON for share in shares) <= 1
 
     def _share(self, index: str, words: Sequence[str] | None) -> float:
         """The share of the rows that hold one of some words; 0 where all of them are rare."""

@@ -276,7 +276,7 @@ async def test_a_word_said_twice_is_looked_for_once(api: Api) -> None:
     for search in ("batas batas", "Batas b\u00e1tas", " ".join(["desa"] * 51)):
         assert (await check(api, "/mapsets", search=search))["total"] == 1
     service = api.application.services.mapsets
-    words = await service._vocabulary.find("Batas b\u00e1tas desa BATAS")
+    words = await service._vocabulary.find("Batas b\u00e1tas desa BATAS", 1)
     assert [word.text for word in words] == ["batas", "desa"]
 
 

@@ -76,7 +76,7 @@ def test_a_common_word_is_looked_up_beside_a_rare_one_only() -> None:
     def looked_up(*rows: Any) -> list[tuple[bool, bool]]:
         return [
             (word.words is not None, word.name_words is not None)
-            for word in vocabulary._words(list(rows))
+            for word in vocabulary._words(list(rows), 21)
         ]
 
     assert looked_up(peta, data) == [(False, False)] * 2
@@ -87,27 +87,30 @@ def test_a_common_word_is_looked_up_beside_a_rare_one_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shares", "rows", "is_walked"),
+    ("shares", "rows", "needed", "is_walked"),
     [
-        ((0.5,), 60, True),
-        ((0.05,), 1_000, False),
-        ((0.05,), 10_000, True),
-        ((0.02,), 10_000, False),
-        ((0.02,), 1_000_000, True),
-        ((0.005,), 1_000_000, False),
-        ((0.5, 0.02), 1_000_000, True),
-        ((0.02, 0.02), 1_000_000, False),
-        ((0.5, 0.0), 1_000_000, False),
-        ((0.0,), 1_000_000, False),
+        ((0.5,), 60, 21, True),
+        ((0.05,), 1_000, 21, False),
+        ((0.05,), 10_000, 21, True),
+        ((0.02,), 10_000, 21, False),
+        ((0.02,), 1_000_000, 21, True),
+        ((0.005,), 1_000_000, 21, False),
+        ((0.5, 0.02), 1_000_000, 21, True),
+        ((0.02, 0.02), 1_000_000, 21, False),
+        ((0.5, 0.0), 1_000_000, 21, False),
+        ((0.0,), 1_000_000, 21, False),
+        ((0.02,), 1_000_000, 41, False),
+        ((0.5,), 1_000_000, 10_001, True),
     ],
 )
 def test_what_enough_names_hold_is_looked_for_among_the_first(
-    shares: tuple[float, ...], rows: float, is_walked: bool
+    shares: tuple[float, ...], rows: float, needed: int, is_walked: bool
 ) -> None:
     vocabulary = Vocabulary()
     vocabulary._rows = rows
     vocabulary._frequencies = {
         ("mapsets_name_words", f"word{number}"): share for number, share in enumerate(shares)
     }
-    found = vocabulary._words([(f"word{n}", [f"word{n}"], []) for n in range(len(shares))])
+    given = [(f"word{n}", [f"word{n}"], list[str]()) for n in range(len(shares))]
+    found = vocabulary._words(given, needed)
     assert [word.is_walked for word in found] == [is_walked] * len(shares)
