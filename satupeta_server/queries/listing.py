@@ -251,7 +251,11 @@ class Listing:
         return replace(request, filters=filters)
 
     def _is_public(self, group: Alternatives) -> bool:
-        values = [value_of(self.column(atom), atom) for atom in group]
+        columns = [self.column(atom) for atom in group]
+        values = [
+            None if asks_for_none(atom) else value_of(column, atom)
+            for column, atom in zip(columns, group, strict=True)
+        ]
         return any(
             atom.operator == "=" and atom.field in self.public and self.public[atom.field] == value
             for atom, value in zip(group, values, strict=True)
@@ -403,7 +407,7 @@ def any_of(conditions: Sequence[Any]) -> Any:
 
 
 def _compare(expression: Any, column: Any, atom: Atom) -> Any:
-    if not atom.value and atom.operator in ("=", "!="):
+    if asks_for_none(atom):
         return expression.is_null(atom.operator == "=")
     value = value_of(column, atom)
     if atom.operator == "in":
@@ -415,6 +419,11 @@ def _compare(expression: Any, column: Any, atom: Atom) -> Any:
     if atom.operator == "!=":
         return (expression != value) | expression.is_null()
     return _OPERATORS[atom.operator](expression, value)
+
+
+def asks_for_none(atom: Atom) -> bool:
+    """Whether an atom asks for what has no value, or for what has one."""
+    return not atom.value and atom.operator in ("=", "!=")
 
 
 def value_of(column: Any, atom: Atom) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from satupeta_server.queries.filters import Alternatives, Atom
-from satupeta_server.queries.listing import Listing, ListRequest, Narrowed, value_of
+from satupeta_server.queries.listing import Listing, ListRequest, Narrowed, asks_for_none, value_of
 from satupeta_server.queries.paging import most_rows
 from satupeta_server.queries.words import Word
 from satupeta_server.statements import Slot
@@ -52,7 +52,7 @@ def _alternatives(listing: Listing, group: Alternatives, values: _Values) -> Alt
 
 
 def _atom(column: Any, atom: Atom, values: _Values) -> Atom:
-    if not atom.value and atom.operator in ("=", "!="):
+    if asks_for_none(atom):
         return atom
     value = value_of(column, atom)
     return replace(

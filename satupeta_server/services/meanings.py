@@ -33,6 +33,9 @@ from satupeta_server.security.callers import Caller
 from satupeta_server.services.records import MOST_SHAPES, ReadService, compiled, run
 from satupeta_server.statements import Statement
 
+NO_WORD = "-"
+"""What is no word."""
+
 
 async def meanings_of(terms: Terms, most: int) -> tuple[Meaning, ...]:
     """Look up by which words, at most so many for each, records are found.
@@ -54,6 +57,11 @@ class ForgivingService:
     def prepare(self, caller: Caller) -> None:
         """Write the statement that all misspelled words need."""
         _statement(self, _seen, caller.shape(), 1)
+
+    async def rehearse(self, caller: Caller) -> None:
+        """Run the statements that a misspelled word needs, of one that nobody has."""
+        await database.aio_execute_sql(ALIKE, {"words": [NO_WORD]}, fetchall)
+        await self._run(caller, _seen, 1, [[NO_WORD]])
 
     async def meant(self, caller: Caller, found: Sequence[Meaning]) -> tuple[Meaning, ...] | None:
         """Give meanings where words that no record of the caller's has are those spelled alike.

@@ -1,5 +1,6 @@
 """What a search box suggests while somebody types: what everybody may see."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import Any
@@ -8,6 +9,7 @@ import orjson
 import peewee
 from peewee import SQL, fn
 
+from satupeta_server.errors import AppError
 from satupeta_server.queries.matching import (
     Wanted,
     are_common,
@@ -23,7 +25,7 @@ from satupeta_server.queries.vocabulary import WORD, Meaning, Terms, read_terms
 from satupeta_server.representations.base import array_text, json_object
 from satupeta_server.representations.search import GROUPS, KINDS
 from satupeta_server.security.callers import Caller
-from satupeta_server.services.meanings import ForgivingService, meanings_of
+from satupeta_server.services.meanings import NO_WORD, ForgivingService, meanings_of
 from satupeta_server.services.records import ReadService
 from satupeta_server.services.search import answer_of, written
 from satupeta_server.statements import Slot
@@ -52,6 +54,15 @@ class SuggestionService:
         for is_common in (False, True):
             written(self._statement, 1, is_common)
         self._forgiving.prepare(Caller())
+
+    async def rehearse(self) -> None:
+        """Run them once, so that a connection has planned them before the first visitor comes."""
+        with contextlib.suppress(AppError):
+            await self._beginning(NO_WORD)
+            await meanings_of(Terms((NO_WORD,), is_open=True), _ALTERNATIVES)
+            for is_common in (False, True):
+                await answer_of([[NO_WORD]], {}, self._statement, 1, is_common)
+            await self._forgiving.rehearse(Caller())
 
     async def suggest(self, text: str, limit: int) -> dict[str, Any]:
         """Give names that begin with a text, then names with its words, then its last word.

@@ -140,7 +140,7 @@ async def test_what_all_that_is_public_has_in_common_is_filtered_by_all_the_same
         ["is_active=true"],
         ["is_active=true", "status_validation=approved"],
         [json.dumps([["is_active=false", "is_active=true"], ["name=Terbit", "is_active=true"]])],
-        [json.dumps([["status_validation=approved", "name=x"]])],
+        [json.dumps([["status_validation=approved", "name=x"], ["temporal_end=", "is_active="]])],
     ):
         assert "Terbit" in await names(api, user=user, filter=filters)
     for filters in (
