@@ -104,7 +104,6 @@ class Application(tornado.web.Application):
     def start(self) -> None:
         """Begin to listen for changes; without that nothing is kept. Needs the running loop."""
         self.hits.start()
-        spawn(self.services.suggestions.rehearse())
         spawn(self._tell_state_for_ever())
         if self.answers.room:
             self.changes.start()

@@ -206,6 +206,7 @@ async def _serve(
     server = make_http_server(app)
     server.add_sockets(sockets)
     app.start()
+    spawn(app.services.suggestions.rehearse())
     ready()
     await stop.wait()
     await _within(GRACE_SECONDS, server.finish(app.requests))
